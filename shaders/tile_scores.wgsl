@@ -1,0 +1,42 @@
+// Scores of a tile of query rows against a tile of keys, the head dimension in slices of DS vec4.
+//
+// Workgroup memory  q_tile
+// Needs             tile.wgsl, score.wgsl, qk_*.wgsl
+// Host              src/kernels/tile.rs
+//
+// Starts with a barrier, so the caller may have read kv_tile just before. Rows and keys that do not exist count as zeros.
+
+const PAD = DS + 1; // an odd number of vec4 per row keeps neighbours in different banks
+
+var<workgroup> q_tile: array<vec4<f32>, BR * PAD>;
+
+fn tile_scores(tile: Tile, k0: u32, s: ptr<function, array<f32, RM * RN>>) {
+  var kf: array<vec4<f32>, RN>;
+  for (var i = 0u; i < RM * RN; i++) { (*s)[i] = 0.0; }
+  for (var d0 = 0u; d0 < D4; d0 += DS) {
+    workgroupBarrier();
+    for (var i = tile.t; i < BR * DS; i += THREADS) {
+      let row = tile.row0 + i / DS;
+      let d = d0 + i % DS;
+      var x = vec4<f32>();
+      if row < tile.rows && d < D4 { x = load_q(row_at(params.q_at, tile.at.batch, tile.at.head, row), d); }
+      q_tile[i / DS * PAD + i % DS] = x;
+    }
+    for (var i = tile.t; i < BC * DS; i += THREADS) {
+      let key = k0 + i / DS;
+      let d = d0 + i % DS;
+      var x = vec4<f32>();
+      if key < params.kv_len && d < D4 { x = load_k(row_at(params.k_at, tile.at.batch, tile.at.kv_head, key), d); }
+      kv_tile[i / DS * PAD + i % DS] = x;
+    }
+    workgroupBarrier();
+    for (var d = 0u; d < DS; d++) {
+      for (var n = 0u; n < RN; n++) { kf[n] = kv_tile[(n * TX + tile.tx) * PAD + d]; }
+      for (var r = 0u; r < RM; r++) {
+        let qf = q_tile[(r * TY + tile.ty) * PAD + d];
+        for (var n = 0u; n < RN; n++) { (*s)[r * RN + n] += dot(qf, kf[n]); }
+      }
+    }
+  }
+  for (var i = 0u; i < RM * RN; i++) { (*s)[i] = score((*s)[i]); }
+}

@@ -1,0 +1,43 @@
+// Adds a tile of weights times a tile of values to the output rows that an invocation holds, 4 * VK keys at a time.
+//
+// Workgroup memory  weight_tile
+// Needs             tile.wgsl, v_*.wgsl
+// Host              src/kernels/tile.rs
+//
+// The caller has passed a barrier since it, or anyone, last read weight_tile. Keys that do not exist count as zeros.
+
+const WEIGHT_ROW = BC / 4 + 1;
+
+var<workgroup> weight_tile: array<vec4<f32>, BR * WEIGHT_ROW>;
+
+fn tile_values(tile: Tile, k0: u32, p: ptr<function, array<f32, RM * RN>>, o: ptr<function, array<vec4<f32>, RM * COLS>>) {
+  var pf: array<vec4<f32>, RM>;
+  // Whole vec4, because writing one component may touch the others: component e of vec4 c is key (c / TX * 4 + e) * TX + c % TX.
+  for (var r = 0u; r < RM; r++) {
+    for (var g = 0u; g < RN / 4; g++) {
+      let i = r * RN + 4 * g;
+      weight_tile[(r * TY + tile.ty) * WEIGHT_ROW + g * TX + tile.tx] = vec4((*p)[i], (*p)[i + 1], (*p)[i + 2], (*p)[i + 3]);
+    }
+  }
+  for (var c0 = 0u; c0 < BC / 4; c0 += VK) {
+    workgroupBarrier();
+    for (var i = tile.t; i < 4 * VK * VALUE_ROW; i += THREADS) {
+      let d = i % VALUE_ROW;
+      let c = c0 + i / VALUE_ROW % VK;
+      let key = k0 + (c / TX * 4 + i / VALUE_ROW / VK) * TX + c % TX;
+      var x = vec4<f32>();
+      if key < params.kv_len && d < V4 { x = load_v(row_at(params.v_at, tile.at.batch, tile.at.kv_head, key), d); }
+      kv_tile[i] = x;
+    }
+    workgroupBarrier();
+    for (var c = 0u; c < VK; c++) {
+      for (var r = 0u; r < RM; r++) { pf[r] = weight_tile[(r * TY + tile.ty) * WEIGHT_ROW + c0 + c]; }
+      for (var e = 0u; e < 4; e++) {
+        for (var j = 0u; j < COLS; j++) {
+          let vf = kv_tile[(e * VK + c) * VALUE_ROW + j * TX + tile.tx];
+          for (var r = 0u; r < RM; r++) { (*o)[r * COLS + j] += pf[r][e] * vf; }
+        }
+      }
+    }
+  }
+}

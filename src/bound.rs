@@ -1,0 +1,261 @@
+//! A plan with buffers: every check of a buffer, then recording.
+
+use std::{ops::Range, sync::Arc};
+
+use crate::{
+    error::Error,
+    kernels::Stage,
+    params::Params,
+    pipelines::{Pipeline, Scopes},
+    plan::Plan,
+    shader::Kind,
+    tensor::{Tensor, View},
+};
+
+/// The buffers of one call. Each is a `wgpu::BufferSlice`, so that tensors may lie at offsets of larger buffers; the bytes
+/// that the tensor's shape and layout reach must lie in it, and no more are bound.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Bindings<'a> {
+    slices: [Option<wgpu::BufferSlice<'a>>; Tensor::ALL.len()],
+}
+
+impl<'a> Bindings<'a> {
+    /// No buffers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Queries.
+    pub fn q(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Q, slice)
+    }
+
+    /// Keys.
+    pub fn k(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::K, slice)
+    }
+
+    /// Values.
+    pub fn v(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::V, slice)
+    }
+
+    /// Output.
+    pub fn out(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Out, slice)
+    }
+
+    /// Log-sum-exp, where [`Spec::lse`](crate::Spec::lse) asks for it.
+    pub fn lse(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Lse, slice)
+    }
+
+    /// Attention weights, where [`Spec::weights`](crate::Spec::weights) asks for them.
+    pub fn weights(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Weights, slice)
+    }
+
+    /// Scores, where [`Spec::scores`](crate::Spec::scores) asks for them.
+    pub fn scores(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Scores, slice)
+    }
+
+    /// Scratch memory, where [`Plan::workspace_bytes`] is not 0. Its content before and after means nothing.
+    pub fn workspace(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Workspace, slice)
+    }
+
+    /// The buffer of a tensor, by its name as a value.
+    pub fn set(mut self, tensor: Tensor, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.slices[tensor as usize] = Some(slice);
+        self
+    }
+}
+
+/// A checked buffer range of one tensor: what is bound.
+#[derive(Clone, Debug)]
+struct Held {
+    view: View,
+    buffer: wgpu::Buffer,
+    bytes: Range<u64>,
+}
+
+/// A plan with its buffers, ready to be recorded any number of times. Owns its handles; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    plan: Plan,
+    groups: Arc<[wgpu::BindGroup]>,
+}
+
+impl Plan {
+    /// Checks the buffers and makes the bind groups.
+    ///
+    /// Refused: a missing or superfluous binding, a slice too short, a buffer without `STORAGE`, a misaligned offset, ranges
+    /// that overlap where one is written, a buffer of another device.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn bind(&self, bindings: &Bindings<'_>) -> Result<Bound, Error> {
+        pollster::block_on(self.bind_async(bindings))
+    }
+
+    /// [`bind`](Self::bind) where one cannot block.
+    pub async fn bind_async(&self, bindings: &Bindings<'_>) -> Result<Bound, Error> {
+        let held = self.hold(bindings)?;
+        let scopes = Scopes::open(&self.inner.device);
+        let groups = self.groups(&held);
+        scopes.close("a bind group").await?;
+        Ok(Bound { plan: self.clone(), groups })
+    }
+
+    /// [`bind`](Self::bind) and [`Bound::encode`] in one.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, bindings: &Bindings<'_>) -> Result<(), Error> {
+        self.bind(bindings)?.encode(encoder);
+        Ok(())
+    }
+
+    /// The tensors that this plan binds.
+    pub fn views(&self) -> impl Iterator<Item = View> + '_ {
+        let spec = &self.inner.spec;
+        let workspace = (self.workspace_bytes() > 0).then(|| spec.pairs(Tensor::Workspace));
+        spec.views().chain(workspace)
+    }
+
+    fn hold(&self, bindings: &Bindings<'_>) -> Result<Vec<Held>, Error> {
+        let mut held = Vec::new();
+        let align = u64::from(self.inner.caps.storage_align);
+        for view in self.views() {
+            let slice = bindings.slices[view.tensor as usize].ok_or(Error::Missing { name: view.tensor.name() })?;
+            held.push(Held::new(view, slice, align)?);
+        }
+        for (tensor, slice) in Tensor::ALL.into_iter().zip(&bindings.slices) {
+            if slice.is_some() && !held.iter().any(|held| held.view.tensor == tensor) {
+                return Err(Error::Unused { name: tensor.name() });
+            }
+        }
+        for (i, a) in held.iter().enumerate() {
+            for b in &held[i + 1..] {
+                a.check_beside(b, self.inner.spec.shared_buffer)?;
+            }
+        }
+        Ok(held)
+    }
+
+    fn groups(&self, held: &[Held]) -> Arc<[wgpu::BindGroup]> {
+        let planned = &*self.inner;
+        planned
+            .program
+            .stages
+            .iter()
+            .zip(&planned.compiled)
+            .map(|(stage, compiled)| self.group(*stage, compiled, held))
+            .collect()
+    }
+
+    fn group(&self, stage: Stage, compiled: &Pipeline, held: &[Held]) -> wgpu::BindGroup {
+        let resource = |name: &str| {
+            let tensor = if name == Tensor::Weights.name() { stage.weights.map(Tensor::name) } else { Some(name) };
+            let held = held.iter().find(|held| Some(held.view.tensor.name()) == tensor);
+            held.map(|held| range(&held.buffer, &held.bytes))
+        };
+        let params = range(&self.inner.params, &(0..size_of::<Params>() as u64));
+        let entries: Vec<_> = compiled
+            .declared
+            .iter()
+            .filter_map(|declared| {
+                let uniform = declared.kind == Kind::Uniform;
+                let buffer = if uniform { Some(params.clone()) } else { resource(&declared.name) };
+                Some(wgpu::BindGroupEntry {
+                    binding: declared.binding,
+                    resource: wgpu::BindingResource::Buffer(buffer?),
+                })
+            })
+            .collect();
+        self.inner.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(stage.kernel.shader().name()),
+            layout: &compiled.layout,
+            entries: &entries,
+        })
+    }
+}
+
+fn range<'a>(buffer: &'a wgpu::Buffer, bytes: &Range<u64>) -> wgpu::BufferBinding<'a> {
+    wgpu::BufferBinding { buffer, offset: bytes.start, size: wgpu::BufferSize::new(bytes.end - bytes.start) }
+}
+
+impl Held {
+    fn new(view: View, slice: wgpu::BufferSlice<'_>, align: u64) -> Result<Self, Error> {
+        let name = view.tensor.name();
+        let (offset, got, needs) = (slice.offset(), slice.size(), view.bytes()?);
+        if !slice.buffer().usage().contains(wgpu::BufferUsages::STORAGE) {
+            return Err(Error::Usage { name, needs: "STORAGE" });
+        }
+        if got < needs {
+            return Err(Error::Size { name, got, needs });
+        }
+        if !offset.is_multiple_of(align) {
+            return Err(Error::Offset { name, offset, align });
+        }
+        Ok(Self { view, buffer: slice.buffer().clone(), bytes: offset..offset + needs })
+    }
+
+    fn check_beside(&self, other: &Self, shared_buffer: bool) -> Result<(), Error> {
+        let (a, b) = (self.view.tensor.name(), other.view.tensor.name());
+        let written = self.view.written || other.view.written;
+        if self.buffer != other.buffer || !written {
+            return Ok(());
+        }
+        if self.bytes.start < other.bytes.end && other.bytes.start < self.bytes.end {
+            return Err(Error::Overlap { a, b });
+        }
+        if shared_buffer { Ok(()) } else { Err(Error::SharedBuffer { a, b }) }
+    }
+}
+
+impl Bound {
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// How many dispatches it has. A caller may submit between any two.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.plan.steps()
+    }
+
+    /// Records all of it into the caller's encoder, in a compute pass of its own. Nothing runs until the caller submits.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let descriptor = wgpu::ComputePassDescriptor { label: Some("attention"), timestamp_writes: None };
+        self.record(&mut encoder.begin_compute_pass(&descriptor));
+    }
+
+    /// Records some of the steps, which must run in order: submit between them where one submission would take too long.
+    pub fn encode_steps(&self, encoder: &mut wgpu::CommandEncoder, steps: Range<usize>) -> Result<(), Error> {
+        if steps.start > steps.end || steps.end > self.steps() {
+            return Err(Error::Steps { from: steps.start, to: steps.end, steps: self.steps() });
+        }
+        let descriptor = wgpu::ComputePassDescriptor { label: Some("attention"), timestamp_writes: None };
+        self.record_steps(&mut encoder.begin_compute_pass(&descriptor), steps);
+        Ok(())
+    }
+
+    /// Records all of it into the caller's compute pass. Sets the pipeline and bind group 0.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.record_steps(pass, 0..self.steps());
+    }
+
+    fn record_steps(&self, pass: &mut wgpu::ComputePass<'_>, steps: Range<usize>) {
+        let planned = &*self.plan.inner;
+        let mut current = None;
+        for (slot, step) in planned.program.steps.iter().enumerate().take(steps.end).skip(steps.start) {
+            if current != Some(step.stage) {
+                pass.set_pipeline(&planned.compiled[step.stage].pipeline);
+                current = Some(step.stage);
+            }
+            pass.set_bind_group(0, &self.groups[step.stage], &[slot as u32 * planned.stride]);
+            pass.dispatch_workgroups(step.grid[0], step.grid[1], 1);
+        }
+    }
+}

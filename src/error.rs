@@ -1,0 +1,193 @@
+//! Every refusal, worded for the caller.
+
+/// Why a problem, a device or a set of buffers was refused. Nothing was recorded, written or submitted.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A size is zero.
+    #[error("{name} is 0")]
+    Zero {
+        /// Which size.
+        name: &'static str,
+    },
+    /// A size is above what this crate or this device can address.
+    #[error("{name} {got} is above {max}")]
+    TooLarge {
+        /// Which size.
+        name: &'static str,
+        /// Its value.
+        got: u64,
+        /// The largest accepted.
+        max: u64,
+    },
+    /// A size does not fit in 64 bits.
+    #[error("the size of {name} overflows 64 bits")]
+    Overflow {
+        /// Which tensor.
+        name: &'static str,
+    },
+    /// `q_heads` is not a multiple of `kv_heads`.
+    #[error("{q_heads} query heads cannot share {kv_heads} key heads evenly")]
+    Heads {
+        /// Query heads.
+        q_heads: u32,
+        /// Key and value heads.
+        kv_heads: u32,
+    },
+    /// A number that must be finite is not.
+    #[error("{name} is {got}, not a finite number")]
+    NotFinite {
+        /// Which number.
+        name: &'static str,
+        /// Its value, as printed.
+        got: String,
+    },
+    /// A mask was set, and not where its diagonal stands.
+    #[error("a causal mask or window needs Spec::align: say where query 0 stands among the keys")]
+    Align,
+    /// A tensor that is written has two elements at one address.
+    #[error(
+        "{name} would be written twice at one address: strides {batch} (batch), {head} (head), {row} (row) overlap"
+    )]
+    Strides {
+        /// Which tensor.
+        name: &'static str,
+        /// Elements from one batch item to the next.
+        batch: u64,
+        /// Elements from one head to the next.
+        head: u64,
+        /// Elements from one row to the next.
+        row: u64,
+    },
+    /// The feature is part of the API, and not built yet.
+    #[error("{feature} is not built yet")]
+    NotBuilt {
+        /// Which feature.
+        feature: &'static str,
+    },
+    /// A kernel cannot run this problem on this device.
+    #[error("kernel {kernel} cannot run: {because}")]
+    Kernel {
+        /// Which kernel.
+        kernel: &'static str,
+        /// The value and the limit.
+        because: String,
+    },
+    /// A tensor is longer than one binding of this device.
+    #[error("{name} takes {bytes} bytes, above the {max} that this device binds")]
+    BindingLimit {
+        /// Which tensor.
+        name: &'static str,
+        /// Bytes that its shape and layout reach.
+        bytes: u64,
+        /// `max_storage_buffer_binding_size` of the device.
+        max: u64,
+    },
+    /// The plan needs a binding that was not given.
+    #[error("binding {name} is missing")]
+    Missing {
+        /// Which tensor.
+        name: &'static str,
+    },
+    /// A binding was given that the plan does not use.
+    #[error("binding {name} is given, but this plan does not use it")]
+    Unused {
+        /// Which tensor.
+        name: &'static str,
+    },
+    /// A binding is too short for its tensor.
+    #[error("binding {name} has {got} bytes, needs {needs}")]
+    Size {
+        /// Which tensor.
+        name: &'static str,
+        /// Bytes from the binding's offset to its end.
+        got: u64,
+        /// Bytes that the tensor's shape and layout reach.
+        needs: u64,
+    },
+    /// A binding starts where this device cannot bind.
+    #[error("binding {name} starts at byte {offset}, not a multiple of {align}")]
+    Offset {
+        /// Which tensor.
+        name: &'static str,
+        /// Its byte offset.
+        offset: u64,
+        /// `min_storage_buffer_offset_alignment` of the device.
+        align: u64,
+    },
+    /// A buffer was created without a usage it needs.
+    #[error("the buffer of binding {name} lacks usage {needs}")]
+    Usage {
+        /// Which tensor.
+        name: &'static str,
+        /// The missing `wgpu::BufferUsages`.
+        needs: &'static str,
+    },
+    /// Two bindings share bytes, and one of them is written.
+    #[error("bindings {a} and {b} overlap, and one of them is written")]
+    Overlap {
+        /// One tensor.
+        a: &'static str,
+        /// The other.
+        b: &'static str,
+    },
+    /// Two bindings share a buffer, apart from each other, and one of them is written.
+    #[error("bindings {a} and {b} lie in one buffer, and one of them is written: set Spec::shared_buffer")]
+    SharedBuffer {
+        /// One tensor.
+        a: &'static str,
+        /// The other.
+        b: &'static str,
+    },
+    /// A range of steps that the plan does not have.
+    #[error("steps {from}..{to} are outside 0..{steps}")]
+    Steps {
+        /// First step asked for.
+        from: usize,
+        /// One past the last.
+        to: usize,
+        /// How many there are.
+        steps: usize,
+    },
+    /// A slice of host memory is too short for its tensor.
+    #[error("input {name} has {got} elements, needs {needs}")]
+    Input {
+        /// Which tensor.
+        name: &'static str,
+        /// Elements given.
+        got: usize,
+        /// Elements that the tensor's shape and layout reach.
+        needs: usize,
+    },
+    /// There is no adapter, or none of the wanted name.
+    #[error(
+        "no GPU adapter: {because}. A Vulkan, Metal or DX12 driver of your GPU gives one; without a GPU a software driver does \
+         (package mesa-vulkan-drivers on Debian, Ubuntu and Fedora, vulkan-swrast on Arch)"
+    )]
+    NoAdapter {
+        /// What was looked for, and what there is.
+        because: String,
+    },
+    /// The driver refused to make something.
+    #[error("the device refused {what}: {because}")]
+    Device {
+        /// What was asked for.
+        what: &'static str,
+        /// What the driver said.
+        because: String,
+    },
+    /// The device has no memory left for something.
+    #[error("the device is out of memory for {what}: {because}")]
+    OutOfMemory {
+        /// What was asked for.
+        what: &'static str,
+        /// What the driver said.
+        because: String,
+    },
+    /// The device was lost before the work was done.
+    #[error("the device was lost: {because}")]
+    Lost {
+        /// What is known of it.
+        because: String,
+    },
+}

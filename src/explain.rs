@@ -1,0 +1,95 @@
+//! How a plan will run, in words.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::{
+    kernels::{Kernel, Workgroup},
+    mask::{MAX_LEN, Mask},
+    plan::Plan,
+    spec::Spec,
+};
+
+/// What [`Plan::explain`] says; print it.
+#[derive(Clone, Debug)]
+pub struct Explanation(Plan);
+
+impl Plan {
+    /// The problem, the device, the algorithm and why, each kernel's tile, the tiles that the mask empties, dispatches, memory.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        Explanation(self.clone())
+    }
+}
+
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let planned = &*self.0.inner;
+        let (spec, program) = (&planned.spec, &planned.program);
+        let shape = spec.shape();
+        writeln!(f, "algorithm   {}: {}", program.algorithm, program.because)?;
+        writeln!(
+            f,
+            "problem     batch {}, {} query heads on {} key heads, {} queries x {} keys, head_dim {}, value_dim {}, {}, scale {}",
+            shape.batch,
+            shape.q_heads,
+            shape.kv_heads,
+            shape.q_len,
+            shape.kv_len,
+            shape.head_dim,
+            shape.value_dim,
+            mask_in_words(spec),
+            spec.scale_or_default(),
+        )?;
+        writeln!(f, "precision   stored as {}, accumulated in f32", crate::dtype::DType::F32)?;
+        writeln!(f, "device      {}", planned.caps.adapter)?;
+        for stage in &program.stages {
+            kernel_in_words(f, &stage.kernel, spec, planned.caps.workgroup_bytes)?;
+        }
+        writeln!(f, "dispatches  {}", program.steps.len())?;
+        let (workspace, parameters) = (self.0.workspace_bytes(), self.0.parameter_bytes());
+        write!(f, "memory      workspace {workspace} bytes, parameters {parameters} bytes")
+    }
+}
+
+fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, spec: &Spec, device_bytes: u32) -> fmt::Result {
+    let shader = kernel.shader();
+    let Workgroup { invocations, bytes, rows, keys } = shader.workgroup();
+    write!(f, "{:<11} ", shader.name())?;
+    if keys > 0 {
+        let (computed, all) = tiles(spec, rows, keys);
+        let skipped = all - computed;
+        write!(
+            f,
+            "tiles of {rows} queries x {keys} keys, {computed} of {all} computed for each head, {skipped} skipped; "
+        )?;
+    }
+    writeln!(
+        f,
+        "{invocations} invocations, {bytes} of {device_bytes} bytes of workgroup memory; reads {}",
+        shader.loads()
+    )
+}
+
+/// Tiles of one head that some query sees, and all of them.
+fn tiles(spec: &Spec, rows: u32, keys: u32) -> (u64, u64) {
+    let (shape, band) = (spec.shape(), spec.band());
+    let blocks = shape.q_len.div_ceil(rows);
+    let visited = |block: u32| {
+        let last = (block * rows + rows).min(shape.q_len) - 1;
+        let first = band.keys(block * rows, shape.kv_len).start / keys;
+        u64::from(band.keys(last, shape.kv_len).end.div_ceil(keys).saturating_sub(first))
+    };
+    let all = u64::from(blocks) * u64::from(shape.kv_len.div_ceil(keys));
+    if spec.mask == Mask::FULL { (all, all) } else { ((0..blocks).map(visited).sum(), all) }
+}
+
+fn mask_in_words(spec: &Spec) -> String {
+    let band = spec.band();
+    let limit = MAX_LEN as i32;
+    match (band.lo > -limit, band.hi < limit) {
+        (false, false) => "every key seen".into(),
+        (false, true) => format!("query i sees keys up to i{:+}", band.hi),
+        (true, false) => format!("query i sees keys from i{:+}", band.lo),
+        (true, true) => format!("query i sees keys i{:+} to i{:+}", band.lo, band.hi),
+    }
+}

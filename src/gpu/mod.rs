@@ -1,0 +1,136 @@
+//! For those without a device: adapter choice, upload, run, read back.
+
+mod run;
+
+use std::{num::NonZeroUsize, sync::Mutex};
+
+use lru::LruCache;
+
+pub use self::run::Progress;
+use self::run::Session;
+use crate::{error::Error, pipelines::lock, plan::Attention, spec::Spec};
+
+/// Problems whose buffers are kept for the next call; the one not used for longest goes first.
+const SESSIONS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+
+/// A device with everything needed to run attention on host memory.
+///
+/// ```no_run
+/// use wgpu_attention::{Gpu, Inputs, Shape, Spec};
+/// let gpu = Gpu::new()?;
+/// let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 2, kv_len: 2, head_dim: 1, value_dim: 1 };
+/// let inputs = Inputs { q: &[0.0, 0.0], k: &[1.0, 2.0], v: &[1.0, 3.0] };
+/// assert_eq!(gpu.run(&Spec::new(shape), &inputs)?.out, [2.0, 2.0]);
+/// # Ok::<(), wgpu_attention::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    attention: Attention,
+    sessions: Mutex<LruCache<Spec, Session>>,
+}
+
+impl Gpu {
+    /// The adapter that the environment names, else the fastest; a device with all it has.
+    ///
+    /// `WGPU_ADAPTER_NAME` takes the first adapter whose name contains it, case aside; `WGPU_BACKEND` limits the backends
+    /// (`vulkan`, `metal`, `dx12`, `gl`); `WGPU_POWER_PREF` chooses between `low` and `high`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn new() -> Result<Self, Error> {
+        pollster::block_on(Self::request())
+    }
+
+    /// [`new`](Self::new) where one cannot block.
+    pub async fn request() -> Result<Self, Error> {
+        Self::prefer(wgpu::PowerPreference::from_env().unwrap_or(wgpu::PowerPreference::HighPerformance)).await
+    }
+
+    /// [`request`](Self::request) with this preference among adapters that the environment does not name.
+    pub async fn prefer(preference: wgpu::PowerPreference) -> Result<Self, Error> {
+        let adapter = adapter(preference).await?;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgpu-attention"),
+            // For callers who time their passes.
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let device = adapter.request_device(&descriptor).await;
+        let (device, queue) = device.map_err(|error| Error::Device { what: "a device", because: error.to_string() })?;
+        Ok(Self::from_device(device, queue))
+    }
+
+    /// On a device of the caller's.
+    #[must_use]
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        let attention = Attention::new(&device);
+        Self { attention, device, queue, sessions: Mutex::new(LruCache::new(SESSIONS)) }
+    }
+
+    /// The same device with another [`Attention`] on it, for instance [`Attention::checked`].
+    #[must_use]
+    pub fn with_attention(self, attention: Attention) -> Self {
+        self.clear();
+        Self { attention, ..self }
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// Its queue.
+    #[must_use]
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// Attention on it.
+    #[must_use]
+    pub fn attention(&self) -> &Attention {
+        &self.attention
+    }
+
+    /// Frees the device memory that is kept for further calls.
+    pub fn clear(&self) {
+        lock(&self.sessions).clear();
+    }
+}
+
+async fn adapter(preference: wgpu::PowerPreference) -> Result<wgpu::Adapter, Error> {
+    let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());
+    // GL last and apart: it is the slowest way to a GPU that another backend reaches, and its libraries write to stderr.
+    let backends = match wgpu::Backends::from_env() {
+        Some(backends) => vec![backends],
+        None => vec![wgpu::Backends::PRIMARY, wgpu::Backends::SECONDARY],
+    };
+    let mut refusals = Vec::new();
+    for backends in backends {
+        let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
+        let found = match &wanted {
+            Some(name) => named(&instance, backends, name).await,
+            None => {
+                let options = wgpu::RequestAdapterOptions { power_preference: preference, ..Default::default() };
+                instance.request_adapter(&options).await.map_err(|error| error.to_string())
+            }
+        };
+        match found {
+            Ok(adapter) => return Ok(adapter),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    Err(Error::NoAdapter { because: refusals.join("; ") })
+}
+
+/// The first adapter whose name contains `wanted`, which is in lower case.
+async fn named(instance: &wgpu::Instance, backends: wgpu::Backends, wanted: &str) -> Result<wgpu::Adapter, String> {
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    let names: Vec<_> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+    match names.iter().position(|name| name.to_lowercase().contains(wanted)) {
+        Some(index) => Ok(adapters.swap_remove(index)),
+        None => Err(format!("WGPU_ADAPTER_NAME is {wanted:?}, and {backends:?} has {names:?}")),
+    }
+}

@@ -1,0 +1,191 @@
+//! Which kernels compute a problem, in what dispatches.
+
+use std::{fmt, str::FromStr};
+
+use super::{Aggregate, Kernel, Prefill, Scores, Softmax, Workgroup};
+use crate::{
+    caps::Caps,
+    error::Error,
+    mask::Band,
+    params::{Params, strides},
+    spec::{ScoreStage, Spec},
+    tensor::{Tensor, View},
+};
+
+/// Most floating-point operations of one dispatch: 0.2 s at 100 GFLOP/s, below every watchdog (2 s on Windows) by far.
+const STEP_FLOPS: u64 = 1 << 34;
+
+/// Most workgroups of a kernel, all dispatches together: their numbers are 32-bit.
+const MAX_ITEMS: u64 = 1 << 31;
+
+/// Most dispatches of a program: 16 MiB of parameters, 10^15 operations.
+const MAX_STEPS: u64 = 1 << 16;
+
+/// A way to compute attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// One fused kernel, `prefill`: memory proportional to the lengths, not to their product.
+    Prefill,
+    /// `scores`, `softmax`, `aggregate`: the attention weights are in memory, for those who ask for them.
+    Stages,
+}
+
+impl Algorithm {
+    /// All of them, in order of preference.
+    pub const ALL: [Self; 2] = [Self::Prefill, Self::Stages];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prefill => "prefill",
+            Self::Stages => "stages",
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|a| a.name() == name)
+            .ok_or_else(|| format!("no algorithm {name:?}; there are: {}", known()))
+    }
+}
+
+/// One kernel of a program.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stage {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Which tensor its `weights` binding is, where it has one.
+    pub weights: Option<Tensor>,
+}
+
+/// One dispatch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Index of its stage.
+    pub stage: usize,
+    /// Workgroups along x and y.
+    pub grid: [u32; 2],
+    /// Its parameters.
+    pub params: Params,
+}
+
+/// The kernels that compute a problem, and their dispatches in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// The way it computes.
+    pub algorithm: Algorithm,
+    /// Why this way.
+    pub because: String,
+    /// Its kernels, in order.
+    pub stages: Vec<Stage>,
+    /// Its dispatches, in order.
+    pub steps: Vec<Step>,
+    /// Bytes of scratch memory.
+    pub workspace_bytes: u64,
+}
+
+impl Program {
+    /// The program for `spec`: by the forced algorithm, or by the first that can run.
+    pub fn new(spec: &Spec, caps: &Caps, forced: Option<Algorithm>) -> Result<Self, Error> {
+        spec.check()?;
+        match forced {
+            Some(algorithm) => Self::by(algorithm, spec, caps, "the caller asked for it".into()),
+            None => match Self::by(Algorithm::Prefill, spec, caps, "one pass and no memory for the weights".into()) {
+                Err(Error::Kernel { kernel, because }) => {
+                    Self::by(Algorithm::Stages, spec, caps, format!("{kernel} cannot run: {because}"))
+                }
+                program => program,
+            },
+        }
+    }
+
+    fn by(algorithm: Algorithm, spec: &Spec, caps: &Caps, because: String) -> Result<Self, Error> {
+        let mut program = Self { algorithm, because, stages: vec![], steps: vec![], workspace_bytes: 0 };
+        let band = spec.band();
+        let mut push = |kernel, weights, band| program.push(kernel, weights, band, (spec, caps));
+        match algorithm {
+            Algorithm::Prefill => push(Kernel::Prefill(Prefill::new(spec, caps)?), None, band)?,
+            Algorithm::Stages => {
+                let weights = Some(spec.pairs(if spec.weights { Tensor::Weights } else { Tensor::Workspace }));
+                push(Kernel::Scores(Scores::new(spec, caps)?), weights, band)?;
+                push(Kernel::Softmax(Softmax::new(spec, caps)?), weights, band)?;
+                push(Kernel::Aggregate(Aggregate::new(spec, caps)?), weights, band)?;
+            }
+        }
+        if let Some(stage) = spec.scores {
+            let band = if stage == ScoreStage::Masked { band } else { Band::FULL };
+            push(Kernel::Scores(Scores::new(spec, caps)?), Some(spec.pairs(Tensor::Scores)), band)?;
+        }
+        if algorithm == Algorithm::Stages && !spec.weights {
+            program.workspace_bytes = spec.pairs(Tensor::Workspace).bytes()?;
+        }
+        program.check_bindings(spec, caps)?;
+        Ok(program)
+    }
+
+    /// Appends a kernel, its work cut into dispatches that neither the grid nor a watchdog refuses.
+    fn push(
+        &mut self,
+        kernel: Kernel,
+        weights: Option<View>,
+        band: Band,
+        (spec, caps): (&Spec, &Caps),
+    ) -> Result<(), Error> {
+        let shape = spec.shape();
+        let Workgroup { rows, .. } = kernel.shader().workgroup();
+        let blocks = shape.q_len.div_ceil(rows);
+        let heads = u64::from(shape.batch) * u64::from(shape.q_heads);
+        let items = heads.saturating_mul(blocks.into());
+        if items > MAX_ITEMS {
+            return Err(Error::TooLarge { name: "the number of workgroups", got: items, max: MAX_ITEMS });
+        }
+        let item_flops = u64::from(rows) * u64::from(shape.kv_len) * kernel.shader().flops_per_pair(shape);
+        let grid_limit = u64::from(caps.workgroups).pow(2);
+        let most = (STEP_FLOPS / item_flops).clamp(1, grid_limit);
+        let steps = self.steps.len() as u64 + items.div_ceil(most);
+        if steps > MAX_STEPS {
+            return Err(Error::TooLarge { name: "the number of dispatches", got: steps, max: MAX_STEPS });
+        }
+        let params = Params {
+            weights_at: weights.map_or([0; 4], |view| strides(&view.layout)),
+            blocks,
+            band_lo: band.lo,
+            band_hi: band.hi,
+            ..Params::of(spec)
+        };
+        for first in (0..items).step_by(most as usize) {
+            let end = items.min(first + most);
+            let y = (end - first).div_ceil(caps.workgroups.into());
+            let x = (end - first).div_ceil(y);
+            let params = Params { first: first as u32, end: end as u32, grid_x: x as u32, ..params };
+            self.steps.push(Step { stage: self.stages.len(), grid: [x as u32, y as u32], params });
+        }
+        self.stages.push(Stage { kernel, weights: weights.map(|view| view.tensor) });
+        Ok(())
+    }
+
+    fn check_bindings(&self, spec: &Spec, caps: &Caps) -> Result<(), Error> {
+        let workspace = (self.workspace_bytes > 0).then(|| spec.pairs(Tensor::Workspace));
+        for view in spec.views().chain(workspace) {
+            let (name, bytes, max) = (view.tensor.name(), view.bytes()?, caps.binding_bytes);
+            if bytes > max {
+                return Err(Error::BindingLimit { name, bytes, max });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! The register tile that prefill, scores and aggregate share. Shaders `tile*.wgsl`.
+
+use super::Workgroup;
+use crate::{caps::Caps, error::Error, shader::Text, spec::Spec};
+
+/// Which workgroup arrays a kernel has beside `kv_tile`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Arrays {
+    /// `q_tile`, and keys in `kv_tile`.
+    pub(super) scores: bool,
+    /// `weight_tile`, and values in `kv_tile`.
+    pub(super) values: bool,
+    /// `row_tile`.
+    pub(super) rows: bool,
+}
+
+/// Invocations and registers of one workgroup: `tx * ty` invocations hold `rm` rows x `rn` keys of scores each.
+///
+/// The head dimension goes by in slices of `ds` vec4 and values in chunks of `4 * vk` keys, so that head_dim costs no
+/// workgroup memory. `rm * ceil(value_dim / 4 / tx) <= 16` vec4 of output and `rm * rn <= 16` scores per invocation: past that
+/// the compilers of mobile GPUs spill registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Tile {
+    tx: u32,
+    ty: u32,
+    rm: u32,
+    rn: u32,
+    ds: u32,
+    vk: u32,
+    value_dim: u32,
+    arrays: Arrays,
+}
+
+impl Tile {
+    /// The largest tile that fits the device, or what the smallest lacks.
+    pub(super) fn choose(kernel: &'static str, spec: &Spec, caps: &Caps, arrays: Arrays) -> Result<Self, Error> {
+        let value_dim = spec.shape().value_dim;
+        let tile = |[tx, ty, rm, rn, ds, vk]: [u32; 6]| Self { tx, ty, rm, rn, ds, vk, value_dim, arrays };
+        let candidates = sizes(value_dim).map(tile);
+        let fits = |tile: &Self| {
+            let Workgroup { invocations, bytes, .. } = tile.workgroup();
+            invocations <= caps.invocations && bytes <= caps.workgroup_bytes
+        };
+        candidates.into_iter().find(fits).ok_or_else(|| {
+            let Workgroup { invocations, bytes, .. } = candidates[1].workgroup();
+            let because = format!(
+                "it needs {invocations} invocations and {bytes} bytes of workgroup memory, the device has {} and {}",
+                caps.invocations, caps.workgroup_bytes
+            );
+            Error::Kernel { kernel, because }
+        })
+    }
+
+    pub(super) fn workgroup(&self) -> Workgroup {
+        let (rows, keys) = (self.ty * self.rm, self.tx * self.rn);
+        let scores = if self.arrays.scores { rows * (self.ds + 1) } else { 0 };
+        let weights = if self.arrays.values { rows * (keys / 4 + 1) } else { 0 };
+        let row_tile = if self.arrays.rows { rows * self.tx } else { 0 };
+        let bytes = 16 * (self.kv_tile() + scores + weights) + 4 * row_tile;
+        Workgroup { invocations: self.tx * self.ty, bytes, rows, keys }
+    }
+
+    /// vec4 of `kv_tile`: a slice of the keys or a chunk of the values, whichever is larger.
+    fn kv_tile(&self) -> u32 {
+        let value_row = self.value_dim.div_ceil(4).next_multiple_of(self.tx);
+        let keys = if self.arrays.scores { self.tx * self.rn * (self.ds + 1) } else { 0 };
+        let values = if self.arrays.values { 4 * self.vk * value_row } else { 0 };
+        keys.max(values)
+    }
+
+    pub(super) fn constants(&self, text: Text) -> Text {
+        text.constant("TX", self.tx)
+            .constant("TY", self.ty)
+            .constant("RM", self.rm)
+            .constant("RN", self.rn)
+            .constant("DS", self.ds)
+            .constant("VK", self.vk)
+            .constant("KV_TILE", self.kv_tile())
+    }
+}
+
+/// `[tx, ty, rm, rn, ds, vk]` for a value dimension: for 32 KiB of workgroup memory, and for 16.
+const fn sizes(value_dim: u32) -> [[u32; 6]; 2] {
+    match value_dim.div_ceil(4) {
+        ..=16 => [[8, 8, 4, 4, 16, 8], [8, 8, 4, 4, 8, 4]],
+        17..=32 => [[8, 8, 4, 4, 16, 4], [8, 8, 4, 4, 8, 2]],
+        33..=64 => [[16, 16, 4, 4, 4, 1], [16, 8, 2, 4, 4, 2]],
+        _ => [[16, 8, 2, 4, 8, 2], [16, 8, 2, 4, 4, 1]],
+    }
+}

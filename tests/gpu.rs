@@ -1,0 +1,150 @@
+//! `Gpu`: reuse between calls, several callers at once, executors that never poll, progress. Needs an adapter.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+    task::{Context, Poll, Wake, Waker},
+    thread,
+};
+
+use wgpu_attention::{Align, Error, Gpu, Inputs, Mask, Outputs, Progress, Shape, Spec, reference, wgpu};
+
+const SHAPE: Shape = Shape { batch: 1, q_heads: 2, kv_heads: 1, q_len: 40, kv_len: 70, head_dim: 12, value_dim: 20 };
+
+fn gpu() -> Gpu {
+    Gpu::new().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn numbers(n: u32, seed: u64) -> Vec<f32> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    (0..n).map(|_| 2.0 * rng.f32() - 1.0).collect()
+}
+
+/// Seeded inputs of [`SHAPE`].
+fn inputs(seed: u64) -> [Vec<f32>; 3] {
+    [numbers(2 * 40 * 12, seed), numbers(70 * 12, seed + 1), numbers(70 * 20, seed + 2)]
+}
+
+fn check(gpu: &Gpu, spec: &Spec, seed: u64) {
+    let [q, k, v] = inputs(seed);
+    let inputs = Inputs { q: &q, k: &k, v: &v };
+    let out = gpu.run(spec, &inputs).expect("it runs").out;
+    let (oracle, naive) = (reference::attention(spec, &inputs).out, reference::naive(spec, &inputs).out);
+    reference::Tolerance::of(&oracle, &naive).check(&out, &oracle).unwrap_or_else(|bad| panic!("seed {seed}: {bad}"));
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn a_spec_seen_before_makes_no_pipeline_and_no_buffer() {
+    let gpu = gpu();
+    let spec = Spec::new(SHAPE).mask(Mask::causal()).align(Align::End).lse();
+    check(&gpu, &spec, 1);
+    let made = || {
+        let hal = gpu.device().get_internal_counters().hal;
+        (hal.buffers.read(), hal.compute_pipelines.read(), hal.bind_groups.read(), hal.shader_modules.read())
+    };
+    let before = made();
+    assert!(before.0 > 0 && before.1 > 0, "the counters count: {before:?}");
+    for seed in 2..6 {
+        check(&gpu, &spec, seed);
+    }
+    assert_eq!(made(), before);
+    gpu.clear();
+    check(&gpu, &spec, 7);
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn threads_share_a_gpu() {
+    let gpu = gpu();
+    let specs = [Spec::new(SHAPE), Spec::new(SHAPE).weights()];
+    thread::scope(|scope| {
+        for n in 0..4 {
+            let (gpu, specs) = (&gpu, &specs);
+            scope.spawn(move || (0..5).for_each(|seed| check(gpu, &specs[seed % 2], (10 * n + seed) as u64)));
+        }
+    });
+}
+
+/// Counts wake-ups and unparks a thread: an executor that knows nothing of devices.
+struct Unpark(thread::Thread, AtomicUsize);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.unpark();
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn futures_finish_under_an_executor_that_never_polls_the_device() {
+    let ([q, k, v], spec) = (inputs(3), Spec::new(SHAPE));
+    let work = async move {
+        let gpu = Gpu::request().await?;
+        gpu.run_async(&spec, &Inputs { q: &q, k: &k, v: &v }).await
+    };
+    let mut work: Pin<Box<dyn Future<Output = Result<Outputs<f32>, Error>> + Send>> = Box::pin(work);
+    let waker = Arc::new(Unpark(thread::current(), AtomicUsize::new(0)));
+    let wakes = Waker::from(waker.clone());
+    let outputs = loop {
+        match work.as_mut().poll(&mut Context::from_waker(&wakes)) {
+            Poll::Ready(outputs) => break outputs.expect("it runs"),
+            Poll::Pending => thread::park(),
+        }
+    };
+    assert_eq!(outputs.out.len(), 2 * 40 * 20);
+    assert!(waker.1.load(Ordering::Relaxed) > 0, "nothing was waited for");
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn progress_counts_to_the_end() {
+    let gpu = gpu();
+    let shape = Shape { q_len: 3000, kv_len: 3000, head_dim: 512, value_dim: 4, ..SHAPE };
+    let spec = Spec::new(shape).mask(Mask::window(Some(2), Some(2))).align(Align::Start);
+    let (q, k, v) = (numbers(2 * 3000 * 512, 1), numbers(3000 * 512, 2), numbers(3000 * 4, 3));
+    let mut seen = Vec::new();
+    let inputs = Inputs { q: &q, k: &k, v: &v };
+    let run = gpu.run_with_progress(&spec, &inputs, |progress| seen.push(progress));
+    pollster::block_on(run).expect("it runs");
+    let steps = gpu.attention().plan(&spec).expect("it plans").steps();
+    assert!(steps > 1, "one step shows no progress");
+    assert_eq!(seen, (1..=steps).map(|done| Progress { done, steps }).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn inputs_too_short_are_refused_and_the_next_call_works() {
+    let (gpu, spec) = (gpu(), Spec::new(SHAPE));
+    let [q, k, v] = inputs(1);
+    let refused = gpu.run(&spec, &Inputs { q: &q, k: &k[1..], v: &v });
+    assert_eq!(refused, Err(Error::Input { name: "k", got: 70 * 12 - 1, needs: 70 * 12 }));
+    check(&gpu, &spec, 1);
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn a_destroyed_device_is_an_error() {
+    let (gpu, spec) = (gpu(), Spec::new(SHAPE));
+    check(&gpu, &spec, 1);
+    gpu.device().destroy();
+    let [q, k, v] = inputs(1);
+    let error = gpu.run(&spec, &Inputs { q: &q, k: &k, v: &v }).expect_err("the device is gone");
+    println!("{error}");
+    assert!(matches!(error, Error::Lost { .. } | Error::Device { .. }), "{error}");
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn a_device_with_the_least_limits_and_no_feature() {
+    let options = wgpu::RequestAdapterOptions::default();
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let adapter = pollster::block_on(instance.request_adapter(&options)).expect("an adapter");
+    let device = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()));
+    let (device, queue) = device.expect("WebGPU's limits");
+    let gpu = Gpu::from_device(device, queue);
+    assert_eq!(gpu.attention().caps().workgroup_bytes, 16384);
+    check(&gpu, &Spec::new(SHAPE).lse(), 1);
+    check(&gpu, &Spec::new(SHAPE).weights(), 2);
+}

@@ -1,0 +1,245 @@
+//! Every kernel, forced, in checked and in trusted mode, against the oracle, at lengths around tile edges; what lies beside
+//! the tensors is watched.
+
+use std::collections::BTreeMap;
+
+use crate::support::{Case, Failures, buffers::Buffers, buffers::CANARY, text};
+use wgpu_attention::{
+    Algorithm, Align, Attention, Caps, Gpu, Layout, Mask, Order, Outputs, ScoreStage, Shape, Spec, kernels::Kernel,
+};
+
+/// Query and key lengths below, at and above the edges of 32-row and 32- or 64-key tiles; q_len above kv_len too.
+const LENGTHS: [(u32, u32); 14] = [
+    (1, 1),
+    (1, 33),
+    (33, 1),
+    (7, 129),
+    (129, 7),
+    (31, 32),
+    (32, 31),
+    (32, 32),
+    (33, 65),
+    (65, 33),
+    (63, 64),
+    (16, 63),
+    (64, 130),
+    (130, 64),
+];
+
+/// Head and value dimensions: below, at and above each change of tile; equal and not; multiples of four and not.
+const DIMS: [(u32, u32); 16] = [
+    (64, 64),
+    (1, 1),
+    (5, 5),
+    (32, 32),
+    (40, 40),
+    (80, 80),
+    (128, 128),
+    (256, 256),
+    (512, 512),
+    (64, 68),
+    (40, 72),
+    (96, 160),
+    (64, 5),
+    (5, 64),
+    (33, 129),
+    (192, 128),
+];
+
+fn masks() -> [(Mask, Align); 9] {
+    [
+        (Mask::FULL, Align::Start),
+        (Mask::causal(), Align::Start),
+        (Mask::causal(), Align::End),
+        (Mask::causal(), Align::At(40)),
+        (Mask::causal(), Align::At(-5)),
+        (Mask::window(Some(3), Some(2)), Align::End),
+        (Mask::window(None, Some(5)), Align::At(-4)),
+        (Mask::causal().and(Mask::window(Some(40), None)), Align::End),
+        (Mask::window(Some(0), Some(0)), Align::Start),
+    ]
+}
+
+/// Heads side by side in each token, gaps after each row, and nothing at a round address.
+fn gappy(heads: u32, len: u32, dim: u32, gap: u32) -> Layout {
+    let (heads, len, row) = (u64::from(heads), u64::from(len), u64::from(dim + gap));
+    Layout { offset: gap.into(), batch: len * heads * row + u64::from(gap), head: row, row: heads * row }
+}
+
+/// Problem number `n` of an endless supply.
+fn draw(n: usize) -> Spec {
+    let mut rng = fastrand::Rng::with_seed(n as u64);
+    // Every length and every dimension in turn, the rest by chance.
+    let (q_len, kv_len) = LENGTHS[n % LENGTHS.len()];
+    let (head_dim, value_dim) = DIMS[n % DIMS.len()];
+    let (mask, align) = masks()[rng.usize(..masks().len())];
+    let kv_heads = rng.u32(1..3);
+    let shape = Shape { batch: 2, q_heads: kv_heads * rng.u32(1..3), kv_heads, q_len, kv_len, head_dim, value_dim };
+    let mut spec = Spec::new(shape).mask(mask).align(align).scale(0.3);
+    match rng.u32(..4) {
+        0 => {}
+        1 => spec = spec.order(Order::Bshd),
+        gap => {
+            let gap = if gap == 2 { 4 } else { 3 };
+            spec = spec
+                .q_layout(gappy(shape.q_heads, q_len, head_dim, gap))
+                .k_layout(gappy(kv_heads, kv_len, head_dim, gap))
+                .v_layout(gappy(kv_heads, kv_len, value_dim, gap))
+                .out_layout(gappy(shape.q_heads, q_len, value_dim, gap));
+        }
+    }
+    if rng.bool() {
+        spec = spec.lse();
+    }
+    if rng.u32(..4) == 0 {
+        spec = spec.scores(if rng.bool() { ScoreStage::Scaled } else { ScoreStage::Masked });
+    }
+    spec
+}
+
+/// Runs a case by one algorithm; gives the outputs and notes which kernels ran.
+fn run(
+    gpu: &Gpu,
+    attention: &Attention,
+    algorithm: Algorithm,
+    case: &Case,
+    ran: &mut BTreeMap<&'static str, usize>,
+) -> Result<Outputs<f32>, String> {
+    let plan = attention.plan_with(algorithm, &case.spec).map_err(text)?;
+    assert_eq!(plan.algorithm(), algorithm);
+    let buffers = Buffers::new(gpu, case, plan.views());
+    let bound = plan.bind(&buffers.bindings()).map_err(text)?;
+    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    bound.encode(&mut encoder);
+    gpu.queue().submit([encoder.finish()]);
+    let outputs = buffers.outputs(gpu)?;
+    for name in plan.kernels() {
+        *ran.entry(name).or_default() += 1;
+    }
+    Ok(outputs)
+}
+
+/// The algorithms that a spec can be forced to.
+fn algorithms(spec: &Spec) -> impl Iterator<Item = (Algorithm, Spec)> {
+    let with_weights = (Algorithm::Stages, spec.clone().weights());
+    Algorithm::ALL.map(|algorithm| (algorithm, spec.clone())).into_iter().chain([with_weights])
+}
+
+fn bits(outputs: &Outputs<f32>) -> Vec<u32> {
+    let parts = [Some(&outputs.out), outputs.lse.as_ref(), outputs.weights.as_ref(), outputs.scores.as_ref()];
+    parts.into_iter().flatten().flatten().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn every_kernel_matches_the_oracle() {
+    let gpu = crate::support::gpu();
+    let trusted = gpu.attention().clone();
+    let modes = [
+        ("trusted", trusted.clone()),
+        ("checked", Attention::checked(gpu.device())),
+        ("trusted, WebGPU's least memory", trusted.limited(Caps::webgpu())),
+    ];
+    let (mut failures, mut ran, mut same) = (Failures::default(), BTreeMap::new(), 0);
+    for n in 0..112 {
+        for (algorithm, spec) in algorithms(&draw(n)) {
+            let case = Case::random(spec, n as u64);
+            let mut first = None;
+            for (mode, attention) in &modes {
+                let outputs = run(&gpu, attention, algorithm, &case, &mut ran);
+                same += usize::from(outputs.as_ref().is_ok_and(|o| first.get_or_insert_with(|| bits(o)) == &bits(o)));
+                let result = outputs.and_then(|outputs| case.compare(&outputs, f32::from_bits(CANARY)));
+                failures.add(|| format!("{n} {algorithm} {mode} {:?}", case.spec), result);
+            }
+        }
+    }
+    println!("kernels run: {ran:?}; {same} runs with the same bits as the first mode");
+    for name in Kernel::NAMES {
+        assert!(ran.contains_key(name), "kernel {name} ran nowhere");
+    }
+    failures.finish("every kernel matches the oracle");
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn checked_equals_trusted() {
+    let gpu = crate::support::gpu();
+    let checked = Attention::checked(gpu.device());
+    let (mut failures, mut ran) = (Failures::default(), BTreeMap::new());
+    for n in 0..16 {
+        for (algorithm, spec) in algorithms(&draw(n)) {
+            let case = Case::random(spec, n as u64);
+            let one = run(&gpu, gpu.attention(), algorithm, &case, &mut ran).expect("trusted");
+            let other = run(&gpu, &checked, algorithm, &case, &mut ran).expect("checked");
+            // A driver may fuse multiply-adds in one and not in the other: a rounding or two of the largest number.
+            let worst = one.out.iter().zip(&other.out).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let result = if worst <= 4.0 * f32::EPSILON { Ok(()) } else { Err(format!("they differ by {worst:e}")) };
+            failures.add(|| format!("{n} {algorithm}"), result);
+        }
+    }
+    failures.finish("checked equals trusted");
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn a_second_run_has_the_same_bits() {
+    let gpu = crate::support::gpu();
+    let mut ran = BTreeMap::new();
+    for n in 0..12 {
+        for (algorithm, spec) in algorithms(&draw(n)) {
+            let case = Case::random(spec, n as u64);
+            let [one, other] = [(); 2].map(|()| run(&gpu, gpu.attention(), algorithm, &case, &mut ran).expect("runs"));
+            assert!(bits(&one) == bits(&other), "{n} {algorithm}: two runs differ");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn tiles_that_the_mask_empties_are_never_read() {
+    let gpu = crate::support::gpu();
+    let shape = Shape { batch: 1, q_heads: 2, kv_heads: 1, q_len: 40, kv_len: 400, head_dim: 64, value_dim: 64 };
+    let spec = Spec::new(shape).mask(Mask::window(Some(8), Some(8))).align(Align::At(150)).lse();
+    for (algorithm, spec) in algorithms(&spec) {
+        let clean = Case::random(spec.clone(), 1);
+        let mut poisoned = Case::random(spec, 1);
+        // Queries 0..40 see keys 142..198. No tile of up to 64 keys that holds one of them reaches these.
+        for j in (0..78).chain(262..400) {
+            poisoned.k[j * 64..][..64].fill(f32::NAN);
+            poisoned.v[j * 64..][..64].fill(f32::NAN);
+        }
+        let mut ran = BTreeMap::new();
+        let [clean, poisoned] =
+            [&clean, &poisoned].map(|case| run(&gpu, gpu.attention(), algorithm, case, &mut ran).expect("runs"));
+        assert!(bits(&clean) == bits(&poisoned), "{algorithm} read a key that no query of its tile sees");
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn hostile_scores() {
+    let gpu = crate::support::gpu();
+    let shape = Shape { batch: 1, q_heads: 2, kv_heads: 2, q_len: 33, kv_len: 97, head_dim: 8, value_dim: 8 };
+    let spec = Spec::new(shape).scale(1.0).mask(Mask::causal()).align(Align::End).lse();
+    let (mut failures, mut ran) = (Failures::default(), BTreeMap::new());
+    let patterns: [(&str, fn(usize) -> f32); 6] = [
+        ("zero", |_| 0.0),
+        ("all huge", |_| 1e4),
+        ("all deep", |_| -1e4),
+        ("rising", |j| j as f32 * 50.0),
+        ("falling", |j| j as f32 * -50.0),
+        ("alternating", |j| if j % 2 == 0 { 3e3 } else { -3e3 }),
+    ];
+    for (algorithm, spec) in algorithms(&spec) {
+        for (name, pattern) in patterns {
+            let mut case = Case::random(spec.clone(), 3);
+            // The score of key j is about pattern(j).
+            case.q.chunks_mut(8).for_each(|q| q[0] = 1.0);
+            case.k.chunks_mut(8).enumerate().for_each(|(j, k)| k[0] = pattern(j % 97));
+            let result = run(&gpu, gpu.attention(), algorithm, &case, &mut ran);
+            let result = result.and_then(|outputs| case.compare(&outputs, f32::from_bits(CANARY)));
+            failures.add(|| format!("{name} {algorithm}"), result);
+        }
+    }
+    failures.finish("hostile scores");
+}

@@ -1,0 +1,127 @@
+//! Problems with seeded inputs, buffers that tell what touched them, and a runner that takes any shader text.
+
+pub(crate) mod buffers;
+pub(crate) mod program;
+
+use wgpu_attention::{Error, Gpu, Inputs, Outputs, Spec, Tensor, View, reference, wgpu};
+
+/// The device of the environment's choice.
+///
+/// # Panics
+///
+/// Without an adapter: a test that asked for one has failed.
+pub(crate) fn gpu() -> Gpu {
+    Gpu::new().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A problem and its inputs, each in a slice exactly as long as its tensor reaches.
+pub(crate) struct Case {
+    pub(crate) spec: Spec,
+    pub(crate) q: Vec<f32>,
+    pub(crate) k: Vec<f32>,
+    pub(crate) v: Vec<f32>,
+}
+
+impl Case {
+    /// Uniform numbers: queries and keys in -2..2, values in -1..1. Gaps between strides hold NaN.
+    pub(crate) fn random(spec: Spec, seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let [q, k, v] = [(Tensor::Q, 2.0), (Tensor::K, 2.0), (Tensor::V, 1.0)].map(|(tensor, reach)| {
+            let view = spec.view(tensor).expect("every problem has q, k and v");
+            let mut data = vec![f32::NAN; view.extent().expect("a legal spec") as usize];
+            each(&view, |at| data[at] = reach * (2.0 * rng.f32() - 1.0));
+            data
+        });
+        Self { spec, q, k, v }
+    }
+
+    pub(crate) fn inputs(&self) -> Inputs<'_> {
+        Inputs { q: &self.q, k: &self.k, v: &self.v }
+    }
+
+    /// Compares every output with the oracle under the tolerance rule; gaps must hold `gap` still.
+    pub(crate) fn compare(&self, actual: &Outputs<f32>, gap: f32) -> Result<(), String> {
+        let (oracle, naive) =
+            (reference::attention(&self.spec, &self.inputs()), reference::naive(&self.spec, &self.inputs()));
+        let both = |tensor| Some((of(actual, tensor)?, of(&oracle, tensor)?, of(&naive, tensor)?));
+        for view in self.spec.views().filter(|view| view.written) {
+            let name = view.tensor.name();
+            let (actual, oracle, naive) = both(view.tensor).ok_or_else(|| format!("{name} is missing"))?;
+            let mut inside = vec![false; actual.len()];
+            each(&view, |at| inside[at] = true);
+            if let Some(at) = (0..actual.len()).find(|&at| !inside[at] && actual[at].to_bits() != gap.to_bits()) {
+                return Err(format!("{name}: gap element {at} became {}", actual[at]));
+            }
+            let pick = |data: &[f32]| (0..data.len()).filter(|&at| inside[at]).map(|at| data[at]).collect::<Vec<_>>();
+            let oracle: Vec<f64> = (0..oracle.len()).filter(|&at| inside[at]).map(|at| oracle[at]).collect();
+            let tolerance = reference::Tolerance::of(&oracle, &pick(naive));
+            tolerance.check(&pick(actual), &oracle).map_err(|mismatch| format!("{name}: {mismatch}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// One output by its tensor.
+pub(crate) fn of<T>(outputs: &Outputs<T>, tensor: Tensor) -> Option<&[T]> {
+    match tensor {
+        Tensor::Out => Some(&outputs.out),
+        Tensor::Lse => outputs.lse.as_deref(),
+        Tensor::Weights => outputs.weights.as_deref(),
+        Tensor::Scores => outputs.scores.as_deref(),
+        _ => None,
+    }
+}
+
+/// The index of every element of a tensor.
+pub(crate) fn each(view: &View, mut visit: impl FnMut(usize)) {
+    let [batch, heads, rows, dim] = view.sizes.map(u64::from);
+    let at = view.layout;
+    for (b, h) in (0..batch).flat_map(|b| (0..heads).map(move |h| (b, h))) {
+        for (i, d) in (0..rows).flat_map(|i| (0..dim).map(move |d| (i, d))) {
+            visit((at.offset + b * at.batch + h * at.head + i * at.row + d) as usize);
+        }
+    }
+}
+
+/// All failures of a test, told together at its end.
+#[derive(Default)]
+pub(crate) struct Failures {
+    ran: usize,
+    failed: Vec<String>,
+}
+
+impl Failures {
+    pub(crate) fn add(&mut self, what: impl FnOnce() -> String, result: Result<(), String>) {
+        self.ran += 1;
+        if let Err(why) = result {
+            self.failed.push(format!("{}: {why}", what()));
+        }
+    }
+
+    /// # Panics
+    ///
+    /// If anything failed, or nothing ran.
+    pub(crate) fn finish(self, name: &str) {
+        println!("{name}: {} ran, {} failed", self.ran, self.failed.len());
+        assert!(self.ran > 0, "{name}: nothing ran");
+        assert!(self.failed.is_empty(), "{name}:\n{}", self.failed.join("\n"));
+    }
+}
+
+/// Waits for everything submitted and reads a buffer with `COPY_SRC`.
+pub(crate) fn read(gpu: &Gpu, buffer: &wgpu::Buffer) -> Vec<f32> {
+    let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: None, size: buffer.size(), usage, mapped_at_creation: false };
+    let staging = gpu.device().create_buffer(&descriptor);
+    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
+    gpu.queue().submit([encoder.finish()]);
+    staging.map_async(wgpu::MapMode::Read, .., |result| result.expect("mapping"));
+    gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
+    bytemuck::pod_collect_to_vec(&staging.get_mapped_range(..).expect("mapped"))
+}
+
+/// An error as text, for collecting.
+pub(crate) fn text(error: Error) -> String {
+    error.to_string()
+}
