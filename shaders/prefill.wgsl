@@ -17,7 +17,8 @@ var<workgroup> row_tile: array<f32, BR * TX>;
 fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgroup: vec3<u32>) {
   let item = work_item(workgroup);
   if item >= params.end { return; }
-  let tile = tile_of(item, t);
+  let tile = tile_of(item);
+  let lane = lane_of(t);
   let end = end_key(tile.rows - 1);
   let full_first = first_key(tile.rows - 1); // keys full_first..full_end are seen by every row
   let full_end = end_key(tile.row0);
@@ -28,14 +29,14 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   for (var r = 0u; r < RM; r++) { highest[r] = FLOOR; }
 
   for (var k0 = first_key(tile.row0) / BC * BC; k0 < end; k0 += BC) {
-    tile_scores(tile, k0, &s);
+    tile_scores(tile, lane, k0, &s);
     for (var i = 0u; i < RM * RN; i++) { s[i] *= LOG2_E; }
     if k0 < full_first || k0 + BC > full_end {
       for (var r = 0u; r < RM; r++) {
-        let row_first = first_key(tile_row(tile, r));
-        let row_end = end_key(tile_row(tile, r));
+        let row_first = first_key(tile_row(tile, lane, r));
+        let row_end = end_key(tile_row(tile, lane, r));
         for (var n = 0u; n < RN; n++) {
-          let key = k0 + n * TX + tile.tx;
+          let key = k0 + n * TX + lane.tx;
           s[r * RN + n] = select(HIDDEN, s[r * RN + n], key >= row_first && key < row_end);
         }
       }
@@ -43,12 +44,12 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
     for (var r = 0u; r < RM; r++) {
       var x = s[r * RN];
       for (var n = 1u; n < RN; n++) { x = max(x, s[r * RN + n]); }
-      row_tile[(r * TY + tile.ty) * TX + tile.tx] = x;
+      row_tile[(r * TY + lane.ty) * TX + lane.tx] = x;
     }
     workgroupBarrier();
     for (var r = 0u; r < RM; r++) {
       var top = highest[r];
-      for (var i = 0u; i < TX; i++) { top = max(top, row_tile[(r * TY + tile.ty) * TX + i]); }
+      for (var i = 0u; i < TX; i++) { top = max(top, row_tile[(r * TY + lane.ty) * TX + i]); }
       if top > highest[r] {
         let factor = exp2(highest[r] - top);
         highest[r] = top;
@@ -60,24 +61,24 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
         sum[r] += s[r * RN + n]; // of this invocation's keys
       }
     }
-    tile_values(tile, k0, &s, &o);
+    tile_values(tile, lane, k0, &s, &o);
   }
 
   workgroupBarrier();
-  for (var r = 0u; r < RM; r++) { row_tile[(r * TY + tile.ty) * TX + tile.tx] = sum[r]; }
+  for (var r = 0u; r < RM; r++) { row_tile[(r * TY + lane.ty) * TX + lane.tx] = sum[r]; }
   workgroupBarrier();
   for (var r = 0u; r < RM; r++) {
     var total = 0.0;
-    for (var i = 0u; i < TX; i++) { total += row_tile[(r * TY + tile.ty) * TX + i]; }
-    let row = tile_row(tile, r);
+    for (var i = 0u; i < TX; i++) { total += row_tile[(r * TY + lane.ty) * TX + i]; }
+    let row = tile_row(tile, lane, r);
     if row < tile.rows {
       let out_row = row_at(params.out_at, tile.at.batch, tile.at.head, row);
       let factor = row_factor(total);
       for (var j = 0u; j < COLS; j++) {
-        let d = j * TX + tile.tx;
+        let d = j * TX + lane.tx;
         if d < V4 { store_out(out_row, d, o[r * COLS + j] * factor); }
       }
-      if tile.tx == 0 { store_lse(tile.at, row, row_lse(highest[r], total)); }
+      if lane.tx == 0 { store_lse(tile.at, row, row_lse(highest[r], total)); }
     }
   }
 }

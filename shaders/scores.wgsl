@@ -13,18 +13,19 @@
 fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgroup: vec3<u32>) {
   let item = work_item(workgroup);
   if item >= params.end { return; }
-  let tile = tile_of(item, t);
+  let tile = tile_of(item);
+  let lane = lane_of(t);
   let first = first_key(tile.row0);
   let end = end_key(tile.rows - 1);
   var s: array<f32, RM * RN>;
   for (var k0 = 0u; k0 < params.kv_len; k0 += BC) {
-    if k0 < end && k0 + BC > first { tile_scores(tile, k0, &s); }
+    if k0 < end && k0 + BC > first { tile_scores(tile, lane, k0, &s); }
     for (var r = 0u; r < RM; r++) {
-      let row = tile_row(tile, r);
+      let row = tile_row(tile, lane, r);
       let row_first = first_key(row);
       let row_end = end_key(row);
       for (var n = 0u; n < RN; n++) {
-        let key = k0 + n * TX + tile.tx;
+        let key = k0 + n * TX + lane.tx;
         let bits = select(NEGATIVE_INFINITY, bitcast<u32>(s[r * RN + n]), key >= row_first && key < row_end);
         if row < tile.rows && key < params.kv_len { weights[weights_row(tile.at, row) + key] = bits; }
       }

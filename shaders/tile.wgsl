@@ -16,21 +16,29 @@ const THREADS = TX * TY;
 
 var<workgroup> kv_tile: array<vec4<f32>, KV_TILE>; // a slice of the keys, then a chunk of the values
 
+// The same for the whole workgroup, and apart from Lane: some compilers call a struct non-uniform if one member is.
 struct Tile {
   at: Place,
   row0: u32,    // first query row
   rows: u32,    // one past the last that exists
+}
+
+struct Lane {
   t: u32,       // this invocation
   tx: u32,
   ty: u32,
 }
 
-fn tile_of(item: u32, t: u32) -> Tile {
+fn tile_of(item: u32) -> Tile {
   let at = place(item);
   let row0 = at.block * BR;
-  return Tile(at, row0, min(row0 + BR, params.q_len), t, t % TX, t / TX);
+  return Tile(at, row0, min(row0 + BR, params.q_len));
 }
 
-fn tile_row(tile: Tile, r: u32) -> u32 {
-  return tile.row0 + r * TY + tile.ty;
+fn lane_of(t: u32) -> Lane {
+  return Lane(t, t % TX, t / TX);
+}
+
+fn tile_row(tile: Tile, lane: Lane, r: u32) -> u32 {
+  return tile.row0 + r * TY + lane.ty;
 }

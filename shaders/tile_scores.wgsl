@@ -10,19 +10,19 @@ const PAD = DS + 1; // an odd number of vec4 per row keeps neighbours in differe
 
 var<workgroup> q_tile: array<vec4<f32>, BR * PAD>;
 
-fn tile_scores(tile: Tile, k0: u32, s: ptr<function, array<f32, RM * RN>>) {
+fn tile_scores(tile: Tile, lane: Lane, k0: u32, s: ptr<function, array<f32, RM * RN>>) {
   var kf: array<vec4<f32>, RN>;
   for (var i = 0u; i < RM * RN; i++) { (*s)[i] = 0.0; }
   for (var d0 = 0u; d0 < D4; d0 += DS) {
     workgroupBarrier();
-    for (var i = tile.t; i < BR * DS; i += THREADS) {
+    for (var i = lane.t; i < BR * DS; i += THREADS) {
       let row = tile.row0 + i / DS;
       let d = d0 + i % DS;
       var x = vec4<f32>();
       if row < tile.rows && d < D4 { x = load_q(row_at(params.q_at, tile.at.batch, tile.at.head, row), d); }
       q_tile[i / DS * PAD + i % DS] = x;
     }
-    for (var i = tile.t; i < BC * DS; i += THREADS) {
+    for (var i = lane.t; i < BC * DS; i += THREADS) {
       let key = k0 + i / DS;
       let d = d0 + i % DS;
       var x = vec4<f32>();
@@ -31,9 +31,9 @@ fn tile_scores(tile: Tile, k0: u32, s: ptr<function, array<f32, RM * RN>>) {
     }
     workgroupBarrier();
     for (var d = 0u; d < DS; d++) {
-      for (var n = 0u; n < RN; n++) { kf[n] = kv_tile[(n * TX + tile.tx) * PAD + d]; }
+      for (var n = 0u; n < RN; n++) { kf[n] = kv_tile[(n * TX + lane.tx) * PAD + d]; }
       for (var r = 0u; r < RM; r++) {
-        let qf = q_tile[(r * TY + tile.ty) * PAD + d];
+        let qf = q_tile[(r * TY + lane.ty) * PAD + d];
         for (var n = 0u; n < RN; n++) { (*s)[r * RN + n] += dot(qf, kf[n]); }
       }
     }

@@ -10,18 +10,24 @@ const WEIGHT_ROW = BC / 4 + 1;
 
 var<workgroup> weight_tile: array<vec4<f32>, BR * WEIGHT_ROW>;
 
-fn tile_values(tile: Tile, k0: u32, p: ptr<function, array<f32, RM * RN>>, o: ptr<function, array<vec4<f32>, RM * COLS>>) {
+fn tile_values(
+  tile: Tile,
+  lane: Lane,
+  k0: u32,
+  p: ptr<function, array<f32, RM * RN>>,
+  o: ptr<function, array<vec4<f32>, RM * COLS>>,
+) {
   var pf: array<vec4<f32>, RM>;
   // Whole vec4, because writing one component may touch the others: component e of vec4 c is key (c / TX * 4 + e) * TX + c % TX.
   for (var r = 0u; r < RM; r++) {
     for (var g = 0u; g < RN / 4; g++) {
       let i = r * RN + 4 * g;
-      weight_tile[(r * TY + tile.ty) * WEIGHT_ROW + g * TX + tile.tx] = vec4((*p)[i], (*p)[i + 1], (*p)[i + 2], (*p)[i + 3]);
+      weight_tile[(r * TY + lane.ty) * WEIGHT_ROW + g * TX + lane.tx] = vec4((*p)[i], (*p)[i + 1], (*p)[i + 2], (*p)[i + 3]);
     }
   }
   for (var c0 = 0u; c0 < BC / 4; c0 += VK) {
     workgroupBarrier();
-    for (var i = tile.t; i < 4 * VK * VALUE_ROW; i += THREADS) {
+    for (var i = lane.t; i < 4 * VK * VALUE_ROW; i += THREADS) {
       let d = i % VALUE_ROW;
       let c = c0 + i / VALUE_ROW % VK;
       let key = k0 + (c / TX * 4 + i / VALUE_ROW / VK) * TX + c % TX;
@@ -31,10 +37,10 @@ fn tile_values(tile: Tile, k0: u32, p: ptr<function, array<f32, RM * RN>>, o: pt
     }
     workgroupBarrier();
     for (var c = 0u; c < VK; c++) {
-      for (var r = 0u; r < RM; r++) { pf[r] = weight_tile[(r * TY + tile.ty) * WEIGHT_ROW + c0 + c]; }
+      for (var r = 0u; r < RM; r++) { pf[r] = weight_tile[(r * TY + lane.ty) * WEIGHT_ROW + c0 + c]; }
       for (var e = 0u; e < 4; e++) {
         for (var j = 0u; j < COLS; j++) {
-          let vf = kv_tile[(e * VK + c) * VALUE_ROW + j * TX + tile.tx];
+          let vf = kv_tile[(e * VK + c) * VALUE_ROW + j * TX + lane.tx];
           for (var r = 0u; r < RM; r++) { (*o)[r * COLS + j] += pf[r][e] * vf; }
         }
       }

@@ -9,7 +9,8 @@ use crate::{
     pipelines::{Pipeline, Scopes},
     plan::Plan,
     shader::Kind,
-    tensor::{Tensor, View},
+    tensor::Tensor,
+    view::View,
 };
 
 /// The buffers of one call. Each is a `wgpu::BufferSlice`, so that tensors may lie at offsets of larger buffers; the bytes

@@ -43,7 +43,7 @@ impl Caps {
         let limits = device.limits();
         let info = device.adapter_info();
         Self {
-            adapter: format!("{} ({}, {:?})", info.name, info.backend, info.device_type),
+            adapter: format!("{} ({:?}, {:?})", info.name, info.backend, info.device_type),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             workgroups: limits.max_compute_workgroups_per_dimension,

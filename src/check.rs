@@ -4,7 +4,8 @@ use crate::{
     dtype::DType,
     error::Error,
     mask::{MAX_LEN, Mask},
-    spec::{Bits, MAX_DIM, Spec},
+    shape::{Bits, MAX_DIM},
+    spec::Spec,
 };
 
 impl Spec {

@@ -65,6 +65,14 @@ pub enum Error {
         /// Which feature.
         feature: &'static str,
     },
+    /// No kernel has this name.
+    #[error("no kernel {name:?}; there are: {known}")]
+    NoKernel {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// A kernel cannot run this problem on this device.
     #[error("kernel {kernel} cannot run: {because}")]
     Kernel {
@@ -161,8 +169,8 @@ pub enum Error {
     },
     /// There is no adapter, or none of the wanted name.
     #[error(
-        "no GPU adapter: {because}. A Vulkan, Metal or DX12 driver of your GPU gives one; without a GPU a software driver does \
-         (package mesa-vulkan-drivers on Debian, Ubuntu and Fedora, vulkan-swrast on Arch)"
+        "no GPU adapter. A Vulkan, Metal or DX12 driver of your GPU gives one; without a GPU a software driver does (package \
+         mesa-vulkan-drivers on Debian, Ubuntu and Fedora, vulkan-swrast on Arch). Looked for: {because}"
     )]
     NoAdapter {
         /// What was looked for, and what there is.

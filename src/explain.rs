@@ -29,45 +29,43 @@ impl Display for Explanation {
         writeln!(f, "algorithm   {}: {}", program.algorithm, program.because)?;
         writeln!(
             f,
-            "problem     batch {}, {} query heads on {} key heads, {} queries x {} keys, head_dim {}, value_dim {}, {}, scale {}",
-            shape.batch,
-            shape.q_heads,
-            shape.kv_heads,
-            shape.q_len,
-            shape.kv_len,
-            shape.head_dim,
-            shape.value_dim,
-            mask_in_words(spec),
-            spec.scale_or_default(),
+            "problem     batch {}, {} query heads, {} key heads, {} queries x {} keys",
+            shape.batch, shape.q_heads, shape.kv_heads, shape.q_len, shape.kv_len
         )?;
-        writeln!(f, "precision   stored as {}, accumulated in f32", crate::dtype::DType::F32)?;
+        writeln!(f, "            head_dim {}, value_dim {}, {}", shape.head_dim, shape.value_dim, mask_in_words(spec))?;
+        writeln!(
+            f,
+            "precision   q {}, k and v {}, out {}; accumulated in f32",
+            spec.types[0], spec.types[1], spec.types[2]
+        )?;
         writeln!(f, "device      {}", planned.caps.adapter)?;
         for stage in &program.stages {
             kernel_in_words(f, &stage.kernel, spec, planned.caps.workgroup_bytes)?;
         }
-        writeln!(f, "dispatches  {}", program.steps.len())?;
-        let (workspace, parameters) = (self.0.workspace_bytes(), self.0.parameter_bytes());
-        write!(f, "memory      workspace {workspace} bytes, parameters {parameters} bytes")
+        let (steps, workspace, parameters) = (self.0.steps(), self.0.workspace_bytes(), self.0.parameter_bytes());
+        let dispatches = if steps == 1 { "dispatch" } else { "dispatches" };
+        write!(f, "cost        {steps} {dispatches}; beside the tensors {} bytes of memory", workspace + parameters)
     }
 }
 
 fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, spec: &Spec, device_bytes: u32) -> fmt::Result {
     let shader = kernel.shader();
     let Workgroup { invocations, bytes, rows, keys } = shader.workgroup();
-    write!(f, "{:<11} ", shader.name())?;
+    write!(
+        f,
+        "{:<11} {invocations} invocations, {bytes} of {device_bytes} bytes of workgroup memory, ",
+        shader.name()
+    )?;
+    writeln!(f, "reads {}", shader.loads())?;
     if keys > 0 {
         let (computed, all) = tiles(spec, rows, keys);
-        let skipped = all - computed;
-        write!(
-            f,
-            "tiles of {rows} queries x {keys} keys, {computed} of {all} computed for each head, {skipped} skipped; "
-        )?;
+        write!(f, "            tiles of {rows} queries x {keys} keys, {computed} for each head")?;
+        match all - computed {
+            0 => writeln!(f)?,
+            skipped => writeln!(f, "; {skipped} more that the mask empties are skipped")?,
+        }
     }
-    writeln!(
-        f,
-        "{invocations} invocations, {bytes} of {device_bytes} bytes of workgroup memory; reads {}",
-        shader.loads()
-    )
+    Ok(())
 }
 
 /// Tiles of one head that some query sees, and all of them.

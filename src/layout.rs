@@ -8,13 +8,14 @@
 /// The element at `[b, h, i, d]` lies at `offset + b * batch + h * head + i * row + d`, counted from the binding's start.
 ///
 /// ```
-/// use wgpu_attention::{Layout, Order};
-/// // One projection wrote [batch, len, 3, heads, dim]; k is the middle third of each token.
-/// let (len, heads, dim) = (16, 12, 32);
-/// let token = 3 * heads * dim;
-/// let k = Layout { offset: heads * dim, batch: len * token, head: dim, row: token };
-/// assert_eq!(Order::Bshd.layout(12, 16, 32).row, heads * dim);
-/// # let _ = k;
+/// use wgpu_attention::{Layout, Shape, Spec};
+/// // One projection wrote q, k and v as [batch, len, 3, heads, dim]. No copy is needed to tell them apart.
+/// let (heads, len, dim) = (12, 16, 32);
+/// let part = |index| Layout::packed(index, 3, heads, len, dim);
+/// let shape =
+///     Shape { batch: 4, q_heads: heads, kv_heads: heads, q_len: len, kv_len: len, head_dim: dim, value_dim: dim };
+/// let spec = Spec::new(shape).q_layout(part(0)).k_layout(part(1)).v_layout(part(2));
+/// assert_eq!(part(1), Layout { offset: 12 * 32, batch: 16 * 3 * 12 * 32, head: 32, row: 3 * 12 * 32 });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
@@ -54,6 +55,17 @@ impl Order {
 }
 
 impl Layout {
+    /// Part `index` of `[batch, len, parts, heads, dim]`: what one projection to q, k and v writes.
+    ///
+    /// A stride that overflows saturates; planning then refuses it.
+    #[must_use]
+    pub fn packed(index: u32, parts: u32, heads: u32, len: u32, dim: u32) -> Self {
+        let part = u64::from(heads).saturating_mul(dim.into());
+        let token = part.saturating_mul(parts.into());
+        let batch = token.saturating_mul(len.into());
+        Self { offset: part.saturating_mul(index.into()), batch, head: dim.into(), row: token }
+    }
+
     /// One past the last element that a tensor of these sizes reaches; `None` where 64 bits overflow. No size may be 0.
     #[must_use]
     pub fn extent(&self, [batch, heads, rows, dim]: [u32; 4]) -> Option<u64> {

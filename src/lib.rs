@@ -10,15 +10,15 @@ mod gpu;
 pub mod kernels;
 mod layout;
 mod mask;
-#[doc(hidden)]
 pub mod params;
 mod pipelines;
 mod plan;
 pub mod reference;
-#[doc(hidden)]
 pub mod shader;
+mod shape;
 mod spec;
 mod tensor;
+mod view;
 
 pub use wgpu;
 
@@ -33,6 +33,8 @@ pub use crate::{
     layout::{Layout, Order},
     mask::{Align, Band, MAX_LEN, Mask},
     plan::{Attention, Plan},
-    spec::{MAX_DIM, ScoreStage, Shape, Slopes, Spec},
-    tensor::{Inputs, Outputs, Tensor, View},
+    shape::{MAX_DIM, ScoreStage, Shape, Slopes},
+    spec::Spec,
+    tensor::{Inputs, Outputs, Tensor},
+    view::View,
 };

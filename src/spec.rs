@@ -4,78 +4,9 @@ use crate::{
     dtype::DType,
     layout::{Layout, Order},
     mask::{Align, Band, Mask},
-    tensor::{Tensor, View},
+    shape::{Bits, ScoreStage, ScoreTensor, Shape, Slopes},
+    tensor::Tensor,
 };
-
-/// Largest `head_dim` and `value_dim`.
-pub const MAX_DIM: u32 = 512;
-
-/// Sizes of one attention problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Shape {
-    /// Independent items.
-    pub batch: u32,
-    /// Heads of q, out, lse and weights.
-    pub q_heads: u32,
-    /// Heads of k and v. Divides `q_heads`: query head `h` reads key head `h / (q_heads / kv_heads)`.
-    /// Fewer than `q_heads` is grouped-query attention (GQA), 1 is multi-query attention (MQA).
-    pub kv_heads: u32,
-    /// Query rows of each head.
-    pub q_len: u32,
-    /// Keys of each head.
-    pub kv_len: u32,
-    /// Elements of a query and of a key, 1 to 512.
-    pub head_dim: u32,
-    /// Elements of a value and of an output row, 1 to 512.
-    pub value_dim: u32,
-}
-
-/// Which scores [`Spec::scores`] writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ScoreStage {
-    /// `scale * dot(q, k)`, of every pair, seen or not.
-    Scaled,
-    /// The same after [`Spec::softcap`].
-    Capped,
-    /// The same after bias, ALiBi and mask: -inf where the query does not see the key.
-    Masked,
-}
-
-/// One slope per query head, or one per batch item and query head ([`Spec::alibi`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slopes {
-    /// `[q_heads]`.
-    Head,
-    /// `[batch, q_heads]`.
-    BatchHead,
-}
-
-/// A finite f32 that can be a key: equal when its bits are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Bits(u32);
-
-impl Bits {
-    pub(crate) const fn of(x: f32) -> Self {
-        Self(x.to_bits())
-    }
-
-    pub(crate) const fn get(self) -> f32 {
-        f32::from_bits(self.0)
-    }
-}
-
-impl std::fmt::Debug for Bits {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.get().fmt(f)
-    }
-}
-
-/// A score-shaped tensor `[batch, q_heads, q_len, columns]`, broadcast by strides of 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ScoreTensor {
-    pub(crate) layout: Layout,
-    pub(crate) columns: u32,
-}
 
 /// What to compute: `softmax(scale * q kᵀ, over the keys that the mask lets a query see) v`, for every batch item and head.
 ///
@@ -332,37 +263,5 @@ impl Spec {
     #[must_use]
     pub fn band(&self) -> Band {
         self.mask.band(self.offset())
-    }
-
-    /// Shape, layout and type of a tensor of this problem; `None` where the problem has no such tensor.
-    #[must_use]
-    pub fn view(&self, tensor: Tensor) -> Option<View> {
-        let s = &self.shape;
-        let (wanted, sizes, dtype, written) = match tensor {
-            Tensor::Q => (true, [s.batch, s.q_heads, s.q_len, s.head_dim], self.types[0], false),
-            Tensor::K => (true, [s.batch, s.kv_heads, s.kv_len, s.head_dim], self.types[1], false),
-            Tensor::V => (true, [s.batch, s.kv_heads, s.kv_len, s.value_dim], self.types[1], false),
-            Tensor::Out => (true, [s.batch, s.q_heads, s.q_len, s.value_dim], self.types[2], true),
-            Tensor::Lse => (self.lse, [s.batch, s.q_heads, s.q_len, 1], DType::F32, true),
-            Tensor::Weights => return self.weights.then(|| self.pairs(tensor)),
-            Tensor::Scores => return self.scores.map(|_| self.pairs(tensor)),
-            Tensor::Workspace => return None,
-        };
-        let order = if (tensor as usize) < self.layouts.len() { self.order } else { Order::Bhsd };
-        let dense = order.layout(sizes[1], sizes[2], sizes[3]);
-        let layout = self.layouts.get(tensor as usize).copied().flatten().unwrap_or(dense);
-        wanted.then_some(View { tensor, sizes, layout, dtype, written })
-    }
-
-    /// A dense f32 `[batch, q_heads, q_len, kv_len]`.
-    pub(crate) fn pairs(&self, tensor: Tensor) -> View {
-        let s = &self.shape;
-        let layout = Order::Bhsd.layout(s.q_heads, s.q_len, s.kv_len);
-        View { tensor, sizes: [s.batch, s.q_heads, s.q_len, s.kv_len], layout, dtype: DType::F32, written: true }
-    }
-
-    /// The tensors of this problem, inputs first.
-    pub fn views(&self) -> impl Iterator<Item = View> + '_ {
-        Tensor::ALL.into_iter().filter_map(|tensor| self.view(tensor))
     }
 }

@@ -1,6 +1,6 @@
-//! The tensors of a problem: their names, and what one looks like in memory.
+//! The tensors of a problem: their names, and their values in host memory.
 
-use crate::{dtype::DType, error::Error, layout::Layout, spec::Spec};
+use crate::{error::Error, spec::Spec};
 
 /// A tensor that can be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,36 +45,6 @@ impl Tensor {
     }
 }
 
-/// One tensor of a problem in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct View {
-    /// Which tensor.
-    pub tensor: Tensor,
-    /// `[batch, heads, rows, dim]`.
-    pub sizes: [u32; 4],
-    /// Where its elements lie.
-    pub layout: Layout,
-    /// Its element type.
-    pub dtype: DType,
-    /// Whether the device writes it.
-    pub written: bool,
-}
-
-impl View {
-    /// One past the last element it reaches, or why there is none: shaders address with 32 bits.
-    pub fn extent(&self) -> Result<u64, Error> {
-        let name = self.tensor.name();
-        let elements = self.layout.extent(self.sizes).ok_or(Error::Overflow { name })?;
-        let max = u64::from(u32::MAX);
-        if elements > max { Err(Error::TooLarge { name, got: elements, max }) } else { Ok(elements) }
-    }
-
-    /// Bytes that a binding of it must have, a multiple of 4.
-    pub fn bytes(&self) -> Result<u64, Error> {
-        Ok((self.extent()? * self.dtype.size()).next_multiple_of(4))
-    }
-}
-
 /// The inputs of a problem in host memory, laid out as the spec says.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
@@ -99,6 +69,20 @@ pub struct Outputs<T> {
     pub weights: Option<Vec<T>>,
     /// `[batch, q_heads, q_len, kv_len]`, where asked for.
     pub scores: Option<Vec<T>>,
+}
+
+impl<T> Outputs<T> {
+    /// One output by its tensor; `None` where it was not asked for.
+    #[must_use]
+    pub fn get(&self, tensor: Tensor) -> Option<&[T]> {
+        match tensor {
+            Tensor::Out => Some(&self.out),
+            Tensor::Lse => self.lse.as_deref(),
+            Tensor::Weights => self.weights.as_deref(),
+            Tensor::Scores => self.scores.as_deref(),
+            Tensor::Q | Tensor::K | Tensor::V | Tensor::Workspace => None,
+        }
+    }
 }
 
 impl Inputs<'_> {

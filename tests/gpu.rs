@@ -28,9 +28,8 @@ fn inputs(seed: u64) -> [Vec<f32>; 3] {
 fn check(gpu: &Gpu, spec: &Spec, seed: u64) {
     let [q, k, v] = inputs(seed);
     let inputs = Inputs { q: &q, k: &k, v: &v };
-    let out = gpu.run(spec, &inputs).expect("it runs").out;
-    let (oracle, naive) = (reference::attention(spec, &inputs).out, reference::naive(spec, &inputs).out);
-    reference::Tolerance::of(&oracle, &naive).check(&out, &oracle).unwrap_or_else(|bad| panic!("seed {seed}: {bad}"));
+    let outputs = gpu.run(spec, &inputs).expect("it runs");
+    reference::check(spec, &inputs, &outputs).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
 }
 
 #[test]
@@ -138,9 +137,7 @@ fn a_destroyed_device_is_an_error() {
 #[test]
 #[ignore = "needs an adapter"]
 fn a_device_with_the_least_limits_and_no_feature() {
-    let options = wgpu::RequestAdapterOptions::default();
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let adapter = pollster::block_on(instance.request_adapter(&options)).expect("an adapter");
+    let adapter = pollster::block_on(Gpu::adapter(wgpu::PowerPreference::HighPerformance)).expect("an adapter");
     let device = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()));
     let (device, queue) = device.expect("WebGPU's limits");
     let gpu = Gpu::from_device(device, queue);

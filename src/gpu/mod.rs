@@ -48,7 +48,7 @@ impl Gpu {
 
     /// [`request`](Self::request) with this preference among adapters that the environment does not name.
     pub async fn prefer(preference: wgpu::PowerPreference) -> Result<Self, Error> {
-        let adapter = adapter(preference).await?;
+        let adapter = Self::adapter(preference).await?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgpu-attention"),
             // For callers who time their passes.
@@ -59,6 +59,33 @@ impl Gpu {
         let device = adapter.request_device(&descriptor).await;
         let (device, queue) = device.map_err(|error| Error::Device { what: "a device", because: error.to_string() })?;
         Ok(Self::from_device(device, queue))
+    }
+
+    /// The adapter that [`request`](Self::request) takes, for callers who make their own device of it.
+    pub async fn adapter(preference: wgpu::PowerPreference) -> Result<wgpu::Adapter, Error> {
+        let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());
+        // GL last: it is the slowest way to a GPU that another backend reaches too.
+        let backends = match wgpu::Backends::from_env() {
+            Some(backends) => vec![backends],
+            None => vec![wgpu::Backends::PRIMARY, wgpu::Backends::SECONDARY],
+        };
+        let mut refusals = Vec::new();
+        for backends in backends {
+            let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
+            let found = match &wanted {
+                Some(name) => named(&instance, backends, name).await,
+                None => {
+                    let options = wgpu::RequestAdapterOptions { power_preference: preference, ..Default::default() };
+                    instance.request_adapter(&options).await.map_err(|error| format!("{}: {error}", in_words(backends)))
+                }
+            };
+            match found {
+                Ok(adapter) => return Ok(adapter),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        Err(Error::NoAdapter { because: refusals.join("; ") })
     }
 
     /// On a device of the caller's.
@@ -99,38 +126,22 @@ impl Gpu {
     }
 }
 
-async fn adapter(preference: wgpu::PowerPreference) -> Result<wgpu::Adapter, Error> {
-    let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());
-    // GL last and apart: it is the slowest way to a GPU that another backend reaches, and its libraries write to stderr.
-    let backends = match wgpu::Backends::from_env() {
-        Some(backends) => vec![backends],
-        None => vec![wgpu::Backends::PRIMARY, wgpu::Backends::SECONDARY],
-    };
-    let mut refusals = Vec::new();
-    for backends in backends {
-        let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
-        let found = match &wanted {
-            Some(name) => named(&instance, backends, name).await,
-            None => {
-                let options = wgpu::RequestAdapterOptions { power_preference: preference, ..Default::default() };
-                instance.request_adapter(&options).await.map_err(|error| error.to_string())
-            }
-        };
-        match found {
-            Ok(adapter) => return Ok(adapter),
-            Err(refusal) => refusals.push(refusal),
-        }
-    }
-    Err(Error::NoAdapter { because: refusals.join("; ") })
-}
-
 /// The first adapter whose name contains `wanted`, which is in lower case.
 async fn named(instance: &wgpu::Instance, backends: wgpu::Backends, wanted: &str) -> Result<wgpu::Adapter, String> {
     let mut adapters = instance.enumerate_adapters(backends).await;
     let names: Vec<_> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
     match names.iter().position(|name| name.to_lowercase().contains(wanted)) {
         Some(index) => Ok(adapters.swap_remove(index)),
-        None => Err(format!("WGPU_ADAPTER_NAME is {wanted:?}, and {backends:?} has {names:?}")),
+        None => Err(format!("WGPU_ADAPTER_NAME={wanted} among {names:?} on {}", in_words(backends))),
+    }
+}
+
+/// Backends by name, and where the choice came from.
+fn in_words(backends: wgpu::Backends) -> String {
+    let names: Vec<_> = backends.iter_names().map(|(name, _)| name).collect();
+    let names = if names.is_empty() { "no known backend".into() } else { names.join(", ") };
+    match std::env::var("WGPU_BACKEND") {
+        Ok(chosen) => format!("{names} (WGPU_BACKEND={chosen})"),
+        Err(_) => names,
     }
 }

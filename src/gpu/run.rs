@@ -8,7 +8,8 @@ use crate::{
     error::Error,
     pipelines::{Scopes, lock},
     spec::Spec,
-    tensor::{Inputs, Outputs, Tensor, View},
+    tensor::{Inputs, Outputs, Tensor},
+    view::View,
 };
 
 /// How far a run is.

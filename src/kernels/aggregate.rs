@@ -8,7 +8,8 @@ use crate::{
     caps::Caps,
     error::Error,
     shader::{PARAMS, Parts, SCORE, TILE, TILE_VALUES, WEIGHTS},
-    spec::{Shape, Spec},
+    shape::Shape,
+    spec::Spec,
 };
 
 const ARRAYS: Arrays = Arrays { scores: false, values: true, rows: false };

@@ -17,12 +17,7 @@ pub use self::{
     scores::Scores,
     softmax::Softmax,
 };
-use crate::{
-    caps::Caps,
-    error::Error,
-    layout::Layout,
-    spec::{Shape, Spec},
-};
+use crate::{caps::Caps, error::Error, layout::Layout, shape::Shape, spec::Spec};
 
 /// What one workgroup takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,16 +79,15 @@ impl Kernel {
         }
     }
 
-    /// The kernel of this name for `spec`, or why there is none. `None` for a name that no kernel has.
-    #[must_use]
-    pub fn named(name: &str, spec: &Spec, caps: &Caps) -> Option<Result<Self, Error>> {
-        Some(match name {
+    /// The kernel of this name for `spec`, or why there is none.
+    pub fn named(name: &str, spec: &Spec, caps: &Caps) -> Result<Self, Error> {
+        match name {
             Prefill::NAME => Prefill::new(spec, caps).map(Self::Prefill),
             Scores::NAME => Scores::new(spec, caps).map(Self::Scores),
             Softmax::NAME => Softmax::new(spec, caps).map(Self::Softmax),
             Aggregate::NAME => Aggregate::new(spec, caps).map(Self::Aggregate),
-            _ => return None,
-        })
+            _ => Err(Error::NoKernel { name: name.into(), known: Self::NAMES.join(", ") }),
+        }
     }
 
     /// Every kernel on the devices `caps`: each choice of parts at dimensions on both sides of each edge. For tests.
@@ -126,7 +120,7 @@ impl Kernel {
                     let fits = caps.iter().flat_map(|caps| {
                         Self::NAMES
                             .into_iter()
-                            .filter_map(|name| Self::named(name, &spec, caps)?.ok())
+                            .filter_map(|name| Self::named(name, &spec, caps).ok())
                             .collect::<Vec<_>>()
                     });
                     kernels.extend(fits);

@@ -9,7 +9,8 @@ use crate::{
     caps::Caps,
     error::Error,
     shader::{PARAMS, Parts, SCORE, SOFTMAX_ROW, TILE, TILE_SCORES, TILE_VALUES},
-    spec::{Shape, Spec},
+    shape::Shape,
+    spec::Spec,
 };
 
 const ARRAYS: Arrays = Arrays { scores: true, values: true, rows: true };

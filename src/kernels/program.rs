@@ -8,8 +8,10 @@ use crate::{
     error::Error,
     mask::Band,
     params::{Params, strides},
-    spec::{ScoreStage, Spec},
-    tensor::{Tensor, View},
+    shape::ScoreStage,
+    spec::Spec,
+    tensor::Tensor,
+    view::View,
 };
 
 /// Most floating-point operations of one dispatch: 0.2 s at 100 GFLOP/s, below every watchdog (2 s on Windows) by far.
@@ -115,67 +117,25 @@ impl Program {
 
     fn by(algorithm: Algorithm, spec: &Spec, caps: &Caps, because: String) -> Result<Self, Error> {
         let mut program = Self { algorithm, because, stages: vec![], steps: vec![], workspace_bytes: 0 };
-        let band = spec.band();
-        let mut push = |kernel, weights, band| program.push(kernel, weights, band, (spec, caps));
-        match algorithm {
-            Algorithm::Prefill => push(Kernel::Prefill(Prefill::new(spec, caps)?), None, band)?,
-            Algorithm::Stages => {
-                let weights = Some(spec.pairs(if spec.weights { Tensor::Weights } else { Tensor::Workspace }));
-                push(Kernel::Scores(Scores::new(spec, caps)?), weights, band)?;
-                push(Kernel::Softmax(Softmax::new(spec, caps)?), weights, band)?;
-                push(Kernel::Aggregate(Aggregate::new(spec, caps)?), weights, band)?;
+        for (kernel, weights, band) in kernels(algorithm, spec, caps)? {
+            let params = Params {
+                weights_at: weights.map_or([0; 4], |view| strides(&view.layout)),
+                band_lo: band.lo,
+                band_hi: band.hi,
+                ..Params::of(spec)
+            };
+            program.steps.extend(dispatches(program.stages.len(), &kernel, params, spec, caps)?);
+            program.stages.push(Stage { kernel, weights: weights.map(|view| view.tensor) });
+            if let Some(workspace) = weights.filter(|view| view.tensor == Tensor::Workspace) {
+                program.workspace_bytes = workspace.bytes()?;
             }
         }
-        if let Some(stage) = spec.scores {
-            let band = if stage == ScoreStage::Masked { band } else { Band::FULL };
-            push(Kernel::Scores(Scores::new(spec, caps)?), Some(spec.pairs(Tensor::Scores)), band)?;
-        }
-        if algorithm == Algorithm::Stages && !spec.weights {
-            program.workspace_bytes = spec.pairs(Tensor::Workspace).bytes()?;
-        }
-        program.check_bindings(spec, caps)?;
-        Ok(program)
-    }
-
-    /// Appends a kernel, its work cut into dispatches that neither the grid nor a watchdog refuses.
-    fn push(
-        &mut self,
-        kernel: Kernel,
-        weights: Option<View>,
-        band: Band,
-        (spec, caps): (&Spec, &Caps),
-    ) -> Result<(), Error> {
-        let shape = spec.shape();
-        let Workgroup { rows, .. } = kernel.shader().workgroup();
-        let blocks = shape.q_len.div_ceil(rows);
-        let heads = u64::from(shape.batch) * u64::from(shape.q_heads);
-        let items = heads.saturating_mul(blocks.into());
-        if items > MAX_ITEMS {
-            return Err(Error::TooLarge { name: "the number of workgroups", got: items, max: MAX_ITEMS });
-        }
-        let item_flops = u64::from(rows) * u64::from(shape.kv_len) * kernel.shader().flops_per_pair(shape);
-        let grid_limit = u64::from(caps.workgroups).pow(2);
-        let most = (STEP_FLOPS / item_flops).clamp(1, grid_limit);
-        let steps = self.steps.len() as u64 + items.div_ceil(most);
+        let steps = program.steps.len() as u64;
         if steps > MAX_STEPS {
             return Err(Error::TooLarge { name: "the number of dispatches", got: steps, max: MAX_STEPS });
         }
-        let params = Params {
-            weights_at: weights.map_or([0; 4], |view| strides(&view.layout)),
-            blocks,
-            band_lo: band.lo,
-            band_hi: band.hi,
-            ..Params::of(spec)
-        };
-        for first in (0..items).step_by(most as usize) {
-            let end = items.min(first + most);
-            let y = (end - first).div_ceil(caps.workgroups.into());
-            let x = (end - first).div_ceil(y);
-            let params = Params { first: first as u32, end: end as u32, grid_x: x as u32, ..params };
-            self.steps.push(Step { stage: self.stages.len(), grid: [x as u32, y as u32], params });
-        }
-        self.stages.push(Stage { kernel, weights: weights.map(|view| view.tensor) });
-        Ok(())
+        program.check_bindings(spec, caps)?;
+        Ok(program)
     }
 
     fn check_bindings(&self, spec: &Spec, caps: &Caps) -> Result<(), Error> {
@@ -188,4 +148,56 @@ impl Program {
         }
         Ok(())
     }
+}
+
+/// The kernels of an algorithm in order: each with what its `weights` binding is, and the keys that it takes for visible.
+fn kernels(algorithm: Algorithm, spec: &Spec, caps: &Caps) -> Result<Vec<(Kernel, Option<View>, Band)>, Error> {
+    let band = spec.band();
+    let mut kernels = match algorithm {
+        Algorithm::Prefill => vec![(Kernel::Prefill(Prefill::new(spec, caps)?), None, band)],
+        Algorithm::Stages => {
+            let weights = Some(spec.pairs(if spec.weights { Tensor::Weights } else { Tensor::Workspace }));
+            vec![
+                (Kernel::Scores(Scores::new(spec, caps)?), weights, band),
+                (Kernel::Softmax(Softmax::new(spec, caps)?), weights, band),
+                (Kernel::Aggregate(Aggregate::new(spec, caps)?), weights, band),
+            ]
+        }
+    };
+    if let Some(stage) = spec.scores {
+        let band = if stage == ScoreStage::Masked { band } else { Band::FULL };
+        kernels.push((Kernel::Scores(Scores::new(spec, caps)?), Some(spec.pairs(Tensor::Scores)), band));
+    }
+    Ok(kernels)
+}
+
+/// The work of one kernel, cut into dispatches that neither the grid nor a watchdog refuses.
+fn dispatches(
+    stage: usize,
+    kernel: &Kernel,
+    params: Params,
+    spec: &Spec,
+    caps: &Caps,
+) -> Result<impl Iterator<Item = Step> + use<>, Error> {
+    let shape = spec.shape();
+    let Workgroup { rows, .. } = kernel.shader().workgroup();
+    let blocks = shape.q_len.div_ceil(rows);
+    let items = (u64::from(shape.batch) * u64::from(shape.q_heads)).saturating_mul(blocks.into());
+    if items > MAX_ITEMS {
+        return Err(Error::TooLarge { name: "the number of workgroups", got: items, max: MAX_ITEMS });
+    }
+    let item_flops = u64::from(rows) * u64::from(shape.kv_len) * kernel.shader().flops_per_pair(shape);
+    let limit = u64::from(caps.workgroups);
+    let most = (STEP_FLOPS / item_flops).clamp(1, limit.pow(2));
+    let steps = items.div_ceil(most);
+    if steps > MAX_STEPS {
+        return Err(Error::TooLarge { name: "the number of dispatches", got: steps, max: MAX_STEPS });
+    }
+    Ok((0..steps).map(move |step| {
+        let (first, end) = (step * most, items.min((step + 1) * most));
+        let y = (end - first).div_ceil(limit);
+        let x = (end - first).div_ceil(y);
+        let params = Params { blocks, first: first as u32, end: end as u32, grid_x: x as u32, ..params };
+        Step { stage, grid: [x as u32, y as u32], params }
+    }))
 }

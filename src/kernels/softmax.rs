@@ -5,7 +5,8 @@ use crate::{
     caps::Caps,
     error::Error,
     shader::{PARAMS, Parts, SCORE, SOFTMAX_ROW, WEIGHTS},
-    spec::{Shape, Spec},
+    shape::Shape,
+    spec::Spec,
 };
 
 /// A softmax kernel that fits its device. Equal values are the same shader.

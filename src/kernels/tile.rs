@@ -43,10 +43,11 @@ impl Tile {
         };
         candidates.into_iter().find(fits).ok_or_else(|| {
             let Workgroup { invocations, bytes, .. } = candidates[1].workgroup();
-            let because = format!(
-                "it needs {invocations} invocations and {bytes} bytes of workgroup memory, the device has {} and {}",
-                caps.invocations, caps.workgroup_bytes
-            );
+            let because = if invocations > caps.invocations {
+                format!("it needs {invocations} invocations, the device has {}", caps.invocations)
+            } else {
+                format!("it needs {bytes} bytes of workgroup memory, the device has {}", caps.workgroup_bytes)
+            };
             Error::Kernel { kernel, because }
         })
     }

@@ -1,7 +1,8 @@
 //! What the kernels must compute, on the CPU.
 //!
 //! [`attention`] is the oracle: `f64`, written from the formula, slow and easy to believe. [`naive`] is the same formula in
-//! f32, whose error says what f32 costs; [`Tolerance`] is made of the two. [`tiled`] is the twin of the prefill kernel: same
+//! f32, whose error says what f32 costs; [`Tolerance`] is made of the two, and
+//! [`check`] holds all outputs of a problem to it. [`tiled`] is the twin of the prefill kernel: same
 //! tiles, same order.
 
 mod naive;
@@ -11,24 +12,26 @@ mod tolerance;
 pub use self::{
     naive::naive,
     tiled::{Tiles, tiled},
-    tolerance::{Mismatch, Tolerance},
+    tolerance::{Margin, Mismatch, Tolerance, Wrong, check},
 };
 use crate::{
-    spec::{ScoreStage, Spec},
-    tensor::{Inputs, Outputs, Tensor, View},
+    shape::ScoreStage,
+    spec::Spec,
+    tensor::{Inputs, Outputs, Tensor},
+    view::View,
 };
 
 /// One query row of one head of one batch item.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct Row<T> {
     /// Output, `value_dim` elements.
-    pub out: Vec<f64>,
+    pub out: Vec<T>,
     /// Log-sum-exp, natural logarithm; -inf where the row sees no key.
-    pub lse: f64,
+    pub lse: T,
     /// Weight of each key.
-    pub weights: Vec<f64>,
-    /// `scale * dot(q, k)` of each key, seen or not.
-    pub scores: Vec<f64>,
+    pub weights: Vec<T>,
+    /// `scale * dot(q, k)` of each key; -inf for a hidden key where the spec asks for [`ScoreStage::Masked`].
+    pub scores: Vec<T>,
 }
 
 /// Attention in `f64`.
@@ -47,22 +50,8 @@ pub struct Row {
 /// ```
 #[must_use]
 pub fn attention(spec: &Spec, inputs: &Inputs<'_>) -> Outputs<f64> {
-    check(spec, inputs);
-    let room = |tensor| spec.view(tensor).map(|view| vec![0.0; view.extent().unwrap_or(0) as usize]);
-    let mut outputs = Outputs {
-        out: room(Tensor::Out).unwrap_or_default(),
-        lse: room(Tensor::Lse),
-        weights: room(Tensor::Weights),
-        scores: room(Tensor::Scores),
-    };
-    for (batch, head, i) in rows(spec) {
-        let row = compute(spec, inputs, batch, head, i);
-        write(spec, Tensor::Out, Some(&mut outputs.out), (batch, head, i), &row.out);
-        write(spec, Tensor::Lse, outputs.lse.as_mut(), (batch, head, i), &[row.lse]);
-        write(spec, Tensor::Weights, outputs.weights.as_mut(), (batch, head, i), &row.weights);
-        write(spec, Tensor::Scores, outputs.scores.as_mut(), (batch, head, i), &staged(spec, i, row.scores));
-    }
-    outputs
+    accept(spec, inputs);
+    collect(spec, |place| compute(spec, inputs, place))
 }
 
 /// One row of [`attention`], for problems too large to compute whole.
@@ -71,17 +60,17 @@ pub fn attention(spec: &Spec, inputs: &Inputs<'_>) -> Outputs<f64> {
 ///
 /// If [`Spec::check`] or [`Inputs::check`] refuses, or there is no such row.
 #[must_use]
-pub fn row(spec: &Spec, inputs: &Inputs<'_>, batch: u32, head: u32, i: u32) -> Row {
-    check(spec, inputs);
+pub fn row(spec: &Spec, inputs: &Inputs<'_>, batch: u32, head: u32, i: u32) -> Row<f64> {
+    accept(spec, inputs);
     let shape = spec.shape();
     assert!(
         batch < shape.batch && head < shape.q_heads && i < shape.q_len,
         "no row ({batch}, {head}, {i}) in {shape:?}"
     );
-    compute(spec, inputs, batch, head, i)
+    compute(spec, inputs, (batch, head, i))
 }
 
-fn compute(spec: &Spec, inputs: &Inputs<'_>, batch: u32, head: u32, i: u32) -> Row {
+fn compute(spec: &Spec, inputs: &Inputs<'_>, (batch, head, i): Place) -> Row<f64> {
     let shape = spec.shape();
     let kv_head = head / (shape.q_heads / shape.kv_heads);
     let q = read(spec, Tensor::Q, inputs.q, (batch, head, i));
@@ -99,7 +88,7 @@ fn compute(spec: &Spec, inputs: &Inputs<'_>, batch: u32, head: u32, i: u32) -> R
         out.iter_mut().zip(value).for_each(|(out, &v)| *out += weights[j] * f64::from(v));
     }
     let lse = if sum > 0.0 { highest + sum.ln() } else { f64::NEG_INFINITY };
-    Row { out, lse, weights, scores }
+    Row { out, lse, weights, scores: staged(spec, i, scores, f64::NEG_INFINITY) }
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -107,37 +96,57 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// The scores of a row at the stage that the spec asks for.
-fn staged(spec: &Spec, i: u32, mut scores: Vec<f64>) -> Vec<f64> {
+fn staged<T>(spec: &Spec, i: u32, mut scores: Vec<T>, hidden: T) -> Vec<T>
+where
+    T: Copy,
+{
     if spec.scores == Some(ScoreStage::Masked) {
-        (0..).zip(&mut scores).filter(|&(j, _)| !spec.sees(i, j)).for_each(|(_, score)| *score = f64::NEG_INFINITY);
+        (0..).zip(&mut scores).filter(|&(j, _)| !spec.sees(i, j)).for_each(|(_, score)| *score = hidden);
     }
     scores
 }
 
-fn check(spec: &Spec, inputs: &Inputs<'_>) {
+fn accept(spec: &Spec, inputs: &Inputs<'_>) {
     if let Err(error) = spec.check().and_then(|()| inputs.check(spec)) {
         panic!("{error}");
     }
 }
 
-/// `(batch, head, query)` of every row.
-fn rows(spec: &Spec) -> impl Iterator<Item = (u32, u32, u32)> + use<> {
+/// Batch item, query head (or key head), query (or key).
+type Place = (u32, u32, u32);
+
+/// The outputs of a problem from its rows.
+fn collect<T: Copy + Default>(spec: &Spec, mut row: impl FnMut(Place) -> Row<T>) -> Outputs<T> {
+    let room = |tensor| spec.view(tensor).map(|view| vec![T::default(); view.extent().unwrap_or(0) as usize]);
+    let mut outputs = Outputs {
+        out: room(Tensor::Out).unwrap_or_default(),
+        lse: room(Tensor::Lse),
+        weights: room(Tensor::Weights),
+        scores: room(Tensor::Scores),
+    };
     let shape = *spec.shape();
-    let heads = (0..shape.batch).flat_map(move |batch| (0..shape.q_heads).map(move |head| (batch, head)));
-    heads.flat_map(move |(batch, head)| (0..shape.q_len).map(move |i| (batch, head, i)))
+    let heads = (0..shape.batch).flat_map(|batch| (0..shape.q_heads).map(move |head| (batch, head)));
+    for place in heads.flat_map(|(batch, head)| (0..shape.q_len).map(move |i| (batch, head, i))) {
+        let row = row(place);
+        write(spec, Tensor::Out, Some(&mut outputs.out), place, &row.out);
+        write(spec, Tensor::Lse, outputs.lse.as_mut(), place, &[row.lse]);
+        write(spec, Tensor::Weights, outputs.weights.as_mut(), place, &row.weights);
+        write(spec, Tensor::Scores, outputs.scores.as_mut(), place, &row.scores);
+    }
+    outputs
 }
 
-fn start(view: &View, (batch, head, i): (u32, u32, u32)) -> usize {
+fn start(view: &View, (batch, head, i): Place) -> usize {
     let at = view.layout;
     (at.offset + u64::from(batch) * at.batch + u64::from(head) * at.head + u64::from(i) * at.row) as usize
 }
 
-fn read<'a>(spec: &Spec, tensor: Tensor, data: &'a [f32], row: (u32, u32, u32)) -> &'a [f32] {
-    spec.view(tensor).map_or(&[], |view| &data[start(&view, row)..][..view.sizes[3] as usize])
+fn read<'a>(spec: &Spec, tensor: Tensor, data: &'a [f32], place: Place) -> &'a [f32] {
+    spec.view(tensor).map_or(&[], |view| &data[start(&view, place)..][..view.sizes[3] as usize])
 }
 
-fn write<T: Copy>(spec: &Spec, tensor: Tensor, data: Option<&mut Vec<T>>, row: (u32, u32, u32), values: &[T]) {
+fn write<T: Copy>(spec: &Spec, tensor: Tensor, data: Option<&mut Vec<T>>, place: Place, values: &[T]) {
     if let (Some(view), Some(data)) = (spec.view(tensor), data) {
-        data[start(&view, row)..][..values.len()].copy_from_slice(values);
+        data[start(&view, place)..][..values.len()].copy_from_slice(values);
     }
 }

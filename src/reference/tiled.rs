@@ -1,6 +1,6 @@
 //! shaders/prefill.wgsl on the CPU: same tiles, same order, same names. To be read beside it; not a fast path.
 
-use super::{read, rows, write};
+use super::{Place, Row, collect, read};
 use crate::{
     spec::Spec,
     tensor::{Inputs, Outputs, Tensor},
@@ -22,12 +22,12 @@ pub struct Tiles {
 }
 
 /// The running state of a row: maximum and sum of exponentials, in units of log2.
-struct Row {
+struct Running {
     highest: f32,
     sum: f32,
 }
 
-impl Row {
+impl Running {
     /// Takes in a tile whose largest score is `top`; returns the factor owed to earlier results.
     fn raise(&mut self, top: f32) -> f32 {
         let factor = (self.highest - top.max(self.highest)).exp2();
@@ -53,21 +53,14 @@ impl Row {
 /// If [`Spec::check`] or [`Inputs::check`] refuses.
 #[must_use]
 pub fn tiled(spec: &Spec, inputs: &Inputs<'_>, tiles: Tiles) -> Outputs<f32> {
-    super::check(spec, inputs);
-    let room = |tensor| spec.view(tensor).map(|view| vec![0.0; view.extent().unwrap_or(0) as usize]);
-    let (out, lse) = (room(Tensor::Out).unwrap_or_default(), room(Tensor::Lse));
-    let mut outputs = Outputs { out, lse, weights: None, scores: None };
-    for (batch, head, i) in rows(spec) {
-        let (row, mut o) = visit(spec, inputs, tiles, (batch, head, i));
-        o.iter_mut().for_each(|o| *o *= row.factor());
-        write(spec, Tensor::Out, Some(&mut outputs.out), (batch, head, i), &o);
-        write(spec, Tensor::Lse, outputs.lse.as_mut(), (batch, head, i), &[row.lse()]);
-    }
+    super::accept(spec, inputs);
+    let mut outputs = collect(spec, |place| visit(spec, inputs, tiles, place));
+    (outputs.weights, outputs.scores) = (None, None);
     outputs
 }
 
 /// One row through the tiles that its block of rows visits.
-fn visit(spec: &Spec, inputs: &Inputs<'_>, tiles: Tiles, (batch, head, i): (u32, u32, u32)) -> (Row, Vec<f32>) {
+fn visit(spec: &Spec, inputs: &Inputs<'_>, tiles: Tiles, (batch, head, i): Place) -> Row<f32> {
     let (shape, band) = (*spec.shape(), spec.band());
     let kv_head = head / (shape.q_heads / shape.kv_heads);
     let row0 = i / tiles.rows * tiles.rows;
@@ -80,7 +73,7 @@ fn visit(spec: &Spec, inputs: &Inputs<'_>, tiles: Tiles, (batch, head, i): (u32,
         let product: f32 = q.iter().zip(key).map(|(q, k)| q * k).sum();
         (product * spec.scale_or_default()).max(LOWEST) * LOG2_E
     };
-    let mut row = Row { highest: FLOOR, sum: 0.0 };
+    let mut row = Running { highest: FLOOR, sum: 0.0 };
     let mut o = vec![0.0; shape.value_dim as usize];
     for k0 in (first..end).step_by(tiles.keys as usize) {
         let keys = k0..(k0 + tiles.keys).min(shape.kv_len);
@@ -94,5 +87,6 @@ fn visit(spec: &Spec, inputs: &Inputs<'_>, tiles: Tiles, (batch, head, i): (u32,
             o.iter_mut().zip(value).for_each(|(o, v)| *o += weight * v);
         }
     }
-    (row, o)
+    o.iter_mut().for_each(|o| *o *= row.factor());
+    Row { out: o, lse: row.lse(), weights: vec![], scores: vec![] }
 }

@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+use super::{attention, naive};
+use crate::{
+    spec::Spec,
+    tensor::{Inputs, Outputs, Tensor},
+};
+
 /// FlashAttention's rule: no worse than twice the error of the naive formula in the same type, plus a floor taken from the
 /// data, two roundings of the largest expected value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +33,7 @@ pub struct Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { index, actual, expected, limit, outside } = self;
-        write!(f, "element {index} is {actual:e}, expected {expected:e} +- {limit:.1e}; {outside} elements outside")
+        write!(f, "element {index} is {actual:.7e}, expected {expected:.7e} +- {limit:.1e}; {outside} elements outside")
     }
 }
 
@@ -70,4 +76,56 @@ impl Tolerance {
         }
         if outside == 0 { Ok(largest) } else { Err(Mismatch { outside, ..worst }) }
     }
+}
+
+/// How close one output came to the oracle.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Margin {
+    /// Which output.
+    pub tensor: Tensor,
+    /// The largest difference found.
+    pub error: f64,
+    /// The largest difference allowed.
+    pub limit: f64,
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.1e} ({:.1e} allowed)", self.tensor.name(), self.error, self.limit)
+    }
+}
+
+/// The output that is wrong, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wrong {
+    /// Which output.
+    pub tensor: Tensor,
+    /// Where.
+    pub mismatch: Mismatch,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.tensor.name(), self.mismatch)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+/// Compares every output that the spec asks for with the oracle; an output that is absent is wrong.
+///
+/// # Panics
+///
+/// If [`Spec::check`] or [`Inputs::check`] refuses.
+pub fn check(spec: &Spec, inputs: &Inputs<'_>, outputs: &Outputs<f32>) -> Result<Vec<Margin>, Wrong> {
+    let (oracle, naive) = (attention(spec, inputs), naive(spec, inputs));
+    let compare = |tensor| {
+        let (expected, naive) = (oracle.get(tensor)?, naive.get(tensor)?);
+        let tolerance = Tolerance::of(expected, naive);
+        Some(match tolerance.check(outputs.get(tensor).unwrap_or_default(), expected) {
+            Ok(error) => Ok(Margin { tensor, error, limit: tolerance.limit() }),
+            Err(mismatch) => Err(Wrong { tensor, mismatch }),
+        })
+    };
+    Tensor::ALL.into_iter().filter_map(compare).collect()
 }

@@ -43,7 +43,7 @@ impl Case {
     pub(crate) fn compare(&self, actual: &Outputs<f32>, gap: f32) -> Result<(), String> {
         let (oracle, naive) =
             (reference::attention(&self.spec, &self.inputs()), reference::naive(&self.spec, &self.inputs()));
-        let both = |tensor| Some((of(actual, tensor)?, of(&oracle, tensor)?, of(&naive, tensor)?));
+        let both = |tensor| Some((actual.get(tensor)?, oracle.get(tensor)?, naive.get(tensor)?));
         for view in self.spec.views().filter(|view| view.written) {
             let name = view.tensor.name();
             let (actual, oracle, naive) = both(view.tensor).ok_or_else(|| format!("{name} is missing"))?;
@@ -58,17 +58,6 @@ impl Case {
             tolerance.check(&pick(actual), &oracle).map_err(|mismatch| format!("{name}: {mismatch}"))?;
         }
         Ok(())
-    }
-}
-
-/// One output by its tensor.
-pub(crate) fn of<T>(outputs: &Outputs<T>, tensor: Tensor) -> Option<&[T]> {
-    match tensor {
-        Tensor::Out => Some(&outputs.out),
-        Tensor::Lse => outputs.lse.as_deref(),
-        Tensor::Weights => outputs.weights.as_deref(),
-        Tensor::Scores => outputs.scores.as_deref(),
-        _ => None,
     }
 }
 

@@ -1,0 +1,159 @@
+//! An acceptance case: reads its file, runs it, gives back its outputs. `tests/cases/README.md` describes the format.
+#![allow(dead_code, unused_imports, reason = "the example and the test each use only a part of this module")]
+
+#[path = "case/file.rs"]
+mod file;
+#[path = "case/json.rs"]
+mod json;
+#[path = "case/problem.rs"]
+mod problem;
+
+use std::{collections::BTreeMap, error::Error as AnyError};
+
+use wgpu_attention::{Error, Gpu, Inputs, Outputs, Spec};
+
+pub(crate) use self::file::{Array, Arrays, floats, open, to_bytes};
+use self::{json::Fields, problem::Problem};
+
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn AnyError>>;
+
+/// Keys that tell a reader something and change no number.
+const REMARKS: [&str; 7] =
+    ["group", "source", "notes", "fully_masked_rows", "hostile", "softmax_precision", "onnx_tolerance"];
+
+const OPS: [(&str, Option<&str>); 4] = [
+    ("attention", None),
+    ("rope", Some("op rope")),
+    ("mha", Some("op mha")),
+    ("encoder_layer", Some("op encoder_layer")),
+];
+
+/// How far one output may be from what is expected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    /// Largest error of the naive formula in the case's element type.
+    pub naive: f64,
+    /// Absolute part of the floor.
+    pub atol: f64,
+    /// Part of the floor that grows with the expected value.
+    pub rtol: f64,
+}
+
+/// A problem, and what is known of its outputs but for the outputs themselves.
+#[derive(Debug)]
+pub(crate) struct Case<'a> {
+    /// Its name, which is also that of its file.
+    pub name: String,
+    /// The tensors that are checked.
+    pub outputs: Vec<String>,
+    /// Whether it takes long.
+    pub slow: bool,
+    /// How many naive errors are allowed.
+    pub naive_mult: f64,
+    /// The bound of each output.
+    pub bounds: BTreeMap<String, Bound>,
+    /// The query rows of out that are checked, where not all are.
+    pub sample_rows: Option<Vec<usize>>,
+    problem: Problem<'a>,
+}
+
+impl<'a> Case<'a> {
+    /// Reads a case; what this crate does not do yet is an [`Error::NotBuilt`].
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self> {
+        let file = open(bytes)?;
+        let mut json = Fields::parse(&file::metadata(bytes)?)?;
+        json.take("format", "1", |value| (value.as_u64() == Some(1)).then_some(()))?;
+        let name = plain(json.text("name")?)?;
+        if let Some(feature) = json.word("op", &OPS)? {
+            return Err(Error::NotBuilt { feature }.into());
+        }
+        json.ignore(&REMARKS);
+        let outputs = json.list("outputs", "a list of names", json::text)?;
+        if outputs.is_empty() {
+            return Err("outputs is empty".into());
+        }
+        let inputs = json.list("inputs", "a list of names", json::text)?;
+        if let Some(name) = file.names().into_iter().find(|&name| !inputs.iter().chain(&outputs).any(|n| n == name)) {
+            return Err(format!("tensor {name} is neither an input nor an output").into());
+        }
+        let (slow, naive_mult, bounds) = (json.flag("slow")?, json.number("naive_mult")?, bounds(&mut json)?);
+        let sample_rows = match json.has("sample_rows") {
+            true => Some(json.list("sample_rows", "a list of rows", json::size)?),
+            false => None,
+        };
+        let mut inputs = problem::Inputs { file, left: inputs };
+        let problem = Problem::new(&mut json, &mut inputs, &outputs, sample_rows.is_some())?;
+        if let Some(name) = inputs.left.first() {
+            return Err(format!("input {name} has no meaning here").into());
+        }
+        json.finish()?;
+        problem.spec.check()?;
+        Ok(Self { name, outputs, slow, naive_mult, bounds, sample_rows, problem })
+    }
+
+    /// What it asks of this crate.
+    pub(crate) fn spec(&self) -> &Spec {
+        &self.problem.spec
+    }
+
+    /// The shape of out as it is written.
+    pub(crate) fn out_shape(&self) -> &[usize] {
+        &self.problem.out_shape
+    }
+
+    /// Computes the outputs that the case names.
+    pub(crate) fn run(&self, gpu: &Gpu) -> Result<Arrays> {
+        let Problem { spec, sources, .. } = &self.problem;
+        // Refuses what the device cannot bind before memory is taken for it.
+        gpu.attention().plan(spec)?;
+        let [q, k, v] = [sources[0].floats()?, sources[1].floats()?, sources[2].floats()?];
+        let outputs = gpu.run(spec, &Inputs { q: &q, k: &k, v: &v })?;
+        // Each case is a problem of its own: its buffers would never serve again.
+        gpu.clear();
+        Ok(self.named(outputs))
+    }
+
+    fn named(&self, outputs: Outputs<f32>) -> Arrays {
+        let s = self.problem.spec.shape();
+        let rows = [s.batch, s.q_heads, s.q_len].map(|size| size as usize);
+        let pairs = [rows[0], rows[1], rows[2], s.kv_len as usize];
+        let qk = if self.problem.qk_is_weights { outputs.weights.clone() } else { outputs.scores };
+        let all = [
+            ("out", self.out_shape(), Some(outputs.out)),
+            ("lse", &rows, outputs.lse),
+            ("weights", &pairs, outputs.weights),
+            ("qk", &pairs, qk),
+        ];
+        let asked = all.into_iter().filter(|(name, ..)| self.outputs.iter().any(|output| output == name));
+        asked
+            .filter_map(|(name, shape, data)| Some((name.into(), Array { shape: shape.to_vec(), data: data? })))
+            .collect()
+    }
+}
+
+/// A name that is one component of a path on every system.
+fn plain(name: String) -> Result<String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    match name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits) {
+        true => Ok(name),
+        false => Err(format!("name {name:?} is not a plain file name").into()),
+    }
+}
+
+fn bounds(json: &mut Fields) -> Result<BTreeMap<String, Bound>> {
+    let naive = json.each("naive_err_max", Fields::number)?;
+    let floors = json.each("tolerance", |floors, name| {
+        let mut floor = floors.object(name)?;
+        let pair = (floor.number("atol")?, floor.number("rtol")?);
+        floor.finish()?;
+        Ok(pair)
+    })?;
+    if !naive.keys().eq(floors.keys()) {
+        return Err("naive_err_max and tolerance are not of the same outputs".into());
+    }
+    Ok(naive
+        .into_iter()
+        .zip(floors.into_values())
+        .map(|((name, naive), (atol, rtol))| (name, Bound { naive, atol, rtol }))
+        .collect())
+}

@@ -1,0 +1,73 @@
+//! The sizes of a problem, and the small choices that a spec is made of.
+
+use crate::layout::Layout;
+
+/// Largest `head_dim` and `value_dim`.
+pub const MAX_DIM: u32 = 512;
+
+/// Sizes of one attention problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Independent items.
+    pub batch: u32,
+    /// Heads of q, out, lse and weights.
+    pub q_heads: u32,
+    /// Heads of k and v. Divides `q_heads`: query head `h` reads key head `h / (q_heads / kv_heads)`.
+    /// Fewer than `q_heads` is grouped-query attention (GQA), 1 is multi-query attention (MQA).
+    pub kv_heads: u32,
+    /// Query rows of each head.
+    pub q_len: u32,
+    /// Keys of each head.
+    pub kv_len: u32,
+    /// Elements of a query and of a key, 1 to 512.
+    pub head_dim: u32,
+    /// Elements of a value and of an output row, 1 to 512.
+    pub value_dim: u32,
+}
+
+/// Which scores [`Spec::scores`](crate::Spec::scores) writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScoreStage {
+    /// `scale * dot(q, k)`, of every pair, seen or not.
+    Scaled,
+    /// The same after [`Spec::softcap`](crate::Spec::softcap).
+    Capped,
+    /// The same after bias, ALiBi and mask: -inf where the query does not see the key.
+    Masked,
+}
+
+/// One slope per query head, or one per batch item and query head ([`Spec::alibi`](crate::Spec::alibi)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slopes {
+    /// `[q_heads]`.
+    Head,
+    /// `[batch, q_heads]`.
+    BatchHead,
+}
+
+/// A finite f32 that can be a key: equal when its bits are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Bits(u32);
+
+impl Bits {
+    pub(crate) const fn of(x: f32) -> Self {
+        Self(x.to_bits())
+    }
+
+    pub(crate) const fn get(self) -> f32 {
+        f32::from_bits(self.0)
+    }
+}
+
+impl std::fmt::Debug for Bits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// A score-shaped tensor `[batch, q_heads, q_len, columns]`, broadcast by strides of 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ScoreTensor {
+    pub(crate) layout: Layout,
+    pub(crate) columns: u32,
+}
