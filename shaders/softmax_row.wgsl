@@ -1,6 +1,7 @@
 // What the running maximum and sum of a row become at its end. Scores are in units of log2: exp2 is what hardware has.
 //
 // Needs      score.wgsl
+// Host       src/shader.rs
 // Reference  src/reference/tiled.rs
 
 const LOG2_E = 1.4426950408889634;

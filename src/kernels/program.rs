@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     mask::Band,
     params::{Params, strides},
+    shader::{Kind, declared},
     shape::ScoreStage,
     spec::Spec,
     tensor::Tensor,
@@ -118,6 +119,7 @@ impl Program {
     fn by(algorithm: Algorithm, spec: &Spec, caps: &Caps, because: String) -> Result<Self, Error> {
         let mut program = Self { algorithm, because, stages: vec![], steps: vec![], workspace_bytes: 0 };
         for (kernel, weights, band) in kernels(algorithm, spec, caps)? {
+            check_storage_buffers(&kernel, caps)?;
             let params = Params {
                 weights_at: weights.map_or([0; 4], |view| strides(&view.layout)),
                 band_lo: band.lo,
@@ -169,6 +171,16 @@ fn kernels(algorithm: Algorithm, spec: &Spec, caps: &Caps) -> Result<Vec<(Kernel
         kernels.push((Kernel::Scores(Scores::new(spec, caps)?), Some(spec.pairs(Tensor::Scores)), band));
     }
     Ok(kernels)
+}
+
+fn check_storage_buffers(kernel: &Kernel, caps: &Caps) -> Result<(), Error> {
+    let declared = declared(&kernel.shader().source());
+    let needs = declared.iter().filter(|declared| declared.kind != Kind::Uniform).count();
+    if needs > caps.storage_buffers as usize {
+        let because = format!("it binds {needs} storage buffers, the device {}", caps.storage_buffers);
+        return Err(Error::Kernel { kernel: kernel.shader().name(), because });
+    }
+    Ok(())
 }
 
 /// The work of one kernel, cut into dispatches that neither the grid nor a watchdog refuses.

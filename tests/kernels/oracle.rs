@@ -222,7 +222,8 @@ fn hostile_scores() {
     let shape = Shape { batch: 1, q_heads: 2, kv_heads: 2, q_len: 33, kv_len: 97, head_dim: 8, value_dim: 8 };
     let spec = Spec::new(shape).scale(1.0).mask(Mask::causal()).align(Align::End).lse();
     let (mut failures, mut ran) = (Failures::default(), BTreeMap::new());
-    let patterns: [(&str, fn(usize) -> f32); 6] = [
+    type Pattern = fn(usize) -> f32;
+    let patterns: [(&str, Pattern); 6] = [
         ("zero", |_| 0.0),
         ("all huge", |_| 1e4),
         ("all deep", |_| -1e4),

@@ -1,0 +1,83 @@
+//! A problem on the device: random inputs, its buffers, and what comes out.
+
+use wgpu_attention::{Bindings, Bound, Error, Gpu, Inputs, Plan, Spec, Tensor, View, wgpu};
+
+use crate::{
+    device::{buffer, caught, read},
+    workload::Workload,
+};
+
+/// A problem, its inputs on the host, and its buffers.
+pub(crate) struct Problem {
+    pub(crate) workload: Workload,
+    pub(crate) spec: Spec,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    buffers: Vec<(View, wgpu::Buffer)>,
+}
+
+impl Problem {
+    /// Uploads uniform random inputs: queries and keys in -2..2, which gives scores a standard deviation of 4/3, values
+    /// in -1..1.
+    pub(crate) fn new(gpu: &Gpu, workload: Workload, seed: u64) -> Result<Self, Error> {
+        let spec = workload.spec();
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut buffers = Vec::new();
+        for view in spec.views() {
+            buffers.push((view, buffer(gpu, view.tensor.name(), view.bytes()?)?));
+        }
+        let mut random = |tensor, reach: f32| -> Vec<f32> {
+            let elements = spec.view(tensor).and_then(|view| view.extent().ok()).unwrap_or(0);
+            (0..elements).map(|_| reach * (2.0 * rng.f32() - 1.0)).collect()
+        };
+        let (q, k, v) = (random(Tensor::Q, 2.0), random(Tensor::K, 2.0), random(Tensor::V, 1.0));
+        let problem = Self { workload, spec, q, k, v, buffers };
+        problem.write(gpu, Tensor::Q, &problem.q)?;
+        problem.write(gpu, Tensor::K, &problem.k)?;
+        problem.write(gpu, Tensor::V, &problem.v)?;
+        Ok(problem)
+    }
+
+    pub(crate) fn inputs(&self) -> Inputs<'_> {
+        Inputs { q: &self.q, k: &self.k, v: &self.v }
+    }
+
+    /// The problem's buffers bound to a plan for it, and a workspace where it needs one.
+    pub(crate) fn bind(&self, plan: &Plan, workspace: Option<&wgpu::Buffer>) -> Result<Bound, Error> {
+        let mut bindings = Bindings::new();
+        for (view, buffer) in &self.buffers {
+            bindings = bindings.set(view.tensor, buffer.slice(..));
+        }
+        if let Some(workspace) = workspace {
+            bindings = bindings.workspace(workspace.slice(..));
+        }
+        plan.bind(&bindings)
+    }
+
+    /// Fills the output with NaN, so that an element that nobody writes is seen.
+    pub(crate) fn poison(&self, gpu: &Gpu) -> Result<(), Error> {
+        let elements = self.buffer(Tensor::Out).map_or(0, |out| out.size() / 4);
+        self.write(gpu, Tensor::Out, &vec![f32::NAN; elements as usize])
+    }
+
+    /// The output.
+    pub(crate) fn out(&self, gpu: &Gpu) -> Result<Vec<f32>, Error> {
+        self.buffer(Tensor::Out).map_or(Ok(Vec::new()), |out| read(gpu, out, 0, out.size()))
+    }
+
+    fn buffer(&self, tensor: Tensor) -> Option<&wgpu::Buffer> {
+        self.buffers.iter().find(|(view, _)| view.tensor == tensor).map(|(_, buffer)| buffer)
+    }
+
+    fn write(&self, gpu: &Gpu, tensor: Tensor, data: &[f32]) -> Result<(), Error> {
+        let Some(buffer) = self.buffer(tensor) else { return Ok(()) };
+        caught(gpu, "an upload", || gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(data)))
+    }
+}
+
+/// The scratch memory of a plan, where it needs any.
+pub(crate) fn workspace(gpu: &Gpu, plan: &Plan) -> Result<Option<wgpu::Buffer>, Error> {
+    let bytes = plan.workspace_bytes();
+    if bytes == 0 { Ok(None) } else { buffer(gpu, "the workspace", bytes).map(Some) }
+}

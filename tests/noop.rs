@@ -1,0 +1,314 @@
+//! What wgpu's own validation says, without a driver: pipelines, bind groups, recording, and every refusal of a buffer.
+
+#[path = "noop/refusals.rs"]
+mod refusals;
+
+use std::{
+    ops::Range,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use wgpu_attention::{
+    Algorithm, Align, Attention, Bindings, Bound, Caps, Error, Gpu, Inputs, Layout, Mask, Order, Plan, Progress,
+    ScoreStage, Shape, Spec,
+    kernels::{Kernel, Program},
+    params::Params,
+    shader::{Kind, declared},
+    wgpu,
+};
+
+const SHAPE: Shape = Shape { batch: 2, q_heads: 4, kv_heads: 2, q_len: 3, kv_len: 5, head_dim: 8, value_dim: 8 };
+
+/// A device that computes nothing and validates everything, with a handler that counts the errors nobody caught.
+struct Noop {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    attention: Attention,
+    uncaught: Arc<AtomicUsize>,
+}
+
+impl Noop {
+    fn new() -> Self {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        Self::on(device, queue)
+    }
+
+    fn on(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        let uncaught = Arc::new(AtomicUsize::new(0));
+        let counter = uncaught.clone();
+        device.on_uncaptured_error(Arc::new(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }));
+        Self { attention: Attention::new(&device), device, queue, uncaught }
+    }
+
+    fn uncaught(&self) -> usize {
+        self.uncaught.load(Ordering::Relaxed)
+    }
+
+    fn buffer(&self, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+    }
+
+    /// One buffer for each tensor of a plan, exactly as long as it must be.
+    fn buffers(&self, plan: &Plan) -> Vec<wgpu::Buffer> {
+        let size = |view: wgpu_attention::View| view.bytes().expect("the plan has it");
+        plan.views().map(|view| self.buffer(size(view), wgpu::BufferUsages::STORAGE)).collect()
+    }
+
+    fn bound(&self, plan: &Plan) -> Bound {
+        plan.bind(&bindings(plan, &self.buffers(plan))).expect("the buffers are right")
+    }
+
+    /// Records and submits, which is when wgpu checks dispatches against bind groups.
+    fn submitted(&self, record: impl FnOnce(&mut wgpu::CommandEncoder)) {
+        let mut encoder = self.encoder();
+        record(&mut encoder);
+        self.queue.submit([encoder.finish()]);
+        assert_eq!(self.uncaught(), 0);
+    }
+}
+
+fn bindings<'a>(plan: &Plan, buffers: &'a [wgpu::Buffer]) -> Bindings<'a> {
+    let pairs = plan.views().zip(buffers);
+    pairs.fold(Bindings::new(), |bindings, (view, buffer)| bindings.set(view.tensor, buffer.slice(..)))
+}
+
+/// What a future that never waits gives.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+/// A pipeline of this text, with a layout of what it declares and no more.
+fn pipeline(device: &wgpu::Device, wgsl: &str) -> wgpu::ComputePipeline {
+    let entry = |declared: wgpu_attention::shader::Declared| {
+        let ty = match declared.kind {
+            Kind::Uniform => wgpu::BufferBindingType::Uniform,
+            kind => wgpu::BufferBindingType::Storage { read_only: kind == Kind::Read },
+        };
+        let size = wgpu::BufferSize::new(if declared.kind == Kind::Uniform { size_of::<Params>() as u64 } else { 0 });
+        let ty = wgpu::BindingType::Buffer { ty, has_dynamic_offset: size.is_some(), min_binding_size: size };
+        let visibility = wgpu::ShaderStages::COMPUTE;
+        wgpu::BindGroupLayoutEntry { binding: declared.binding, visibility, ty, count: None }
+    };
+    let entries: Vec<_> = declared(wgsl).into_iter().map(entry).collect();
+    let group = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+    let layout = wgpu::PipelineLayoutDescriptor { bind_group_layouts: &[Some(&group)], ..Default::default() };
+    let source = wgpu::ShaderSource::Wgsl(wgsl.into());
+    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: None,
+        layout: Some(&device.create_pipeline_layout(&layout)),
+        module: &device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source }),
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    })
+}
+
+#[test]
+fn every_kernel_is_a_pipeline_at_default_limits() {
+    let noop = Noop::new();
+    let kernels = Kernel::all(&[Caps::webgpu()]);
+    for kernel in &kernels {
+        pipeline(&noop.device, &kernel.shader().source());
+        assert_eq!(noop.uncaught(), 0, "{kernel:?}");
+    }
+    println!("{} kernels", kernels.len());
+    let text = kernels[0].shader().source();
+    for (part, other) in [("<storage, read>", "<storage, read_write>"), ("params: Params", "params: vec4<u32>")] {
+        pipeline(&noop.device, &text.replacen(part, other, 1).replacen("(THREADS)", "(512)", 1));
+    }
+    assert!(noop.uncaught() > 0, "validation is on");
+}
+
+/// Shapes and layouts on both sides of each edge, each with every choice of outputs.
+fn specs() -> Vec<Spec> {
+    let masked = |spec: Spec| spec.mask(Mask::causal().and(Mask::window(Some(2), None))).align(Align::End);
+    let shapes = [
+        SHAPE,
+        Shape { q_len: 70, kv_len: 130, head_dim: 5, value_dim: 3, ..SHAPE },
+        Shape { batch: 1, q_len: 1, kv_len: 300, head_dim: 128, value_dim: 256, ..SHAPE },
+        Shape { head_dim: 512, value_dim: 512, ..SHAPE },
+        Shape { batch: 70000, q_heads: 1, kv_heads: 1, q_len: 1, kv_len: 1, head_dim: 1, value_dim: 1 },
+    ];
+    let token = Layout { offset: 4, batch: 1 << 10, head: 8, row: 100 };
+    let plain = shapes.map(Spec::new).into_iter();
+    let layouts = [Spec::new(SHAPE).order(Order::Bshd), Spec::new(SHAPE).q_layout(token).out_layout(token)];
+    let outputs = |spec: Spec| {
+        let wants = [spec.clone(), spec.clone().lse(), spec.clone().weights(), spec.clone().scores(ScoreStage::Masked)];
+        let all = spec.clone().lse().weights().scores(ScoreStage::Scaled);
+        wants.into_iter().chain([all, masked(spec).lse()])
+    };
+    plain.chain(layouts).flat_map(outputs).flat_map(|spec| [spec.clone(), spec.shared_buffer()]).collect()
+}
+
+#[test]
+fn every_program_binds_and_records() {
+    let noop = Noop::new();
+    let mut seen = [0; 2];
+    for (spec, checked) in specs().into_iter().flat_map(|spec| [(spec.clone(), false), (spec, true)]) {
+        let attention = if checked { Attention::checked(&noop.device) } else { noop.attention.clone() };
+        for (algorithm, seen) in Algorithm::ALL.into_iter().zip(&mut seen) {
+            let plan = match attention.plan_with(algorithm, &spec) {
+                Err(Error::Kernel { kernel: "prefill", .. }) if spec.views().any(|v| v.tensor.name() == "weights") => {
+                    continue;
+                }
+                plan => plan.unwrap_or_else(|error| panic!("{spec:?}: {error}")),
+            };
+            assert_eq!((plan.algorithm(), plan.spec()), (algorithm, &spec));
+            let bound = noop.bound(&plan);
+            noop.submitted(|encoder| bound.encode(encoder));
+            *seen += 1;
+        }
+    }
+    println!("{} prefill plans, {} plans of stages", seen[0], seen[1]);
+    assert!(seen.iter().all(|&n| n > 50));
+}
+
+#[test]
+fn steps_cover_the_work_once() {
+    let long = Shape { q_len: 40000, kv_len: 40000, head_dim: 64, value_dim: 64, batch: 1, ..SHAPE };
+    let caps = [Caps { binding_bytes: 1 << 40, ..Caps::webgpu() }, Caps { workgroups: 3, ..Caps::webgpu() }];
+    for spec in specs().into_iter().chain([Spec::new(long)]) {
+        for program in caps.iter().filter_map(|caps| Program::new(&spec, caps, None).ok()) {
+            let shape = spec.shape();
+            let mut ends = vec![0; program.stages.len()];
+            for step in &program.steps {
+                let Params { first, end, grid_x, .. } = step.params;
+                let [x, y] = step.grid;
+                assert_eq!(first, ends[step.stage], "steps follow one another");
+                assert!(first < end && x == grid_x && x * y >= end - first && x * (y - 1) < end - first);
+                ends[step.stage] = end;
+            }
+            for (stage, end) in program.stages.iter().zip(ends) {
+                let blocks = shape.q_len.div_ceil(stage.kernel.shader().workgroup().rows);
+                assert_eq!(end, shape.batch * shape.q_heads * blocks);
+            }
+        }
+    }
+    let wide = |workgroups| Program::new(&specs()[48], &Caps { workgroups, ..Caps::webgpu() }, None);
+    let grids = |program: Program| program.steps.iter().map(|step| step.grid).collect::<Vec<_>>();
+    assert_eq!(wide(65535).map(grids), Ok(vec![[35000, 2]]));
+    assert!(wide(300).map(grids).is_ok_and(|grids| grids.iter().all(|grid| grid[0] <= 300 && grid[1] <= 300)));
+}
+
+#[test]
+fn ranges_of_steps_are_recorded_or_refused() {
+    let noop = Noop::new();
+    let plan = noop.attention.plan_with(Algorithm::Stages, &Spec::new(SHAPE)).expect("the spec is fine");
+    let bound = noop.bound(&plan);
+    assert_eq!((plan.steps(), bound.steps()), (3, 3));
+    for steps in [0..3, 0..1, 1..3, 2..2, 0..0, 3..3] {
+        noop.submitted(|encoder| assert_eq!(bound.encode_steps(encoder, steps.clone()), Ok(())));
+    }
+    for (start, end) in [(0, 4), (3, 4), (2, 1), (4, 4), (usize::MAX, usize::MAX), (0, usize::MAX)] {
+        let refusal = Err(Error::Steps { from: start, to: end, steps: 3 });
+        noop.submitted(|encoder| assert_eq!(bound.encode_steps(encoder, Range { start, end }), refusal));
+    }
+}
+
+#[test]
+fn plans_share_an_encoder_and_a_pass() {
+    let noop = Noop::new();
+    let [a, b] = [Spec::new(SHAPE), Spec::new(SHAPE).weights().lse()].map(|spec| noop.attention.plan(&spec));
+    let (a, b) = (a.expect("the spec is fine"), b.expect("the spec is fine"));
+    let other = pipeline(&noop.device, "@compute @workgroup_size(1) fn main() {}");
+    let empty = noop.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: None,
+        layout: &other.get_bind_group_layout(0),
+        entries: &[],
+    });
+    let buffers = noop.buffers(&a);
+    noop.submitted(|encoder| {
+        a.encode(encoder, &bindings(&a, &buffers)).expect("the buffers are right");
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&other);
+        pass.set_bind_group(0, &empty, &[]);
+        pass.dispatch_workgroups(1, 1, 1);
+        noop.bound(&b).record(&mut pass);
+        noop.bound(&a).record(&mut pass);
+        drop(pass);
+        noop.bound(&b).encode(encoder);
+    });
+}
+
+#[test]
+fn a_known_spec_is_planned_without_the_device() {
+    let noop = Noop::new();
+    let plan = |spec: &Spec| noop.attention.plan(spec).map(|plan| plan.steps());
+    let known = Spec::new(SHAPE);
+    assert_eq!(plan(&known), Ok(1));
+    noop.device.destroy();
+    assert_eq!(plan(&known), Ok(1), "it was kept");
+    assert!(plan(&known.lse()).is_err(), "a dead device makes nothing");
+    assert_eq!(noop.uncaught(), 0);
+}
+
+#[test]
+fn gpu_runs_and_reads_back() {
+    let noop = Noop::new();
+    let gpu = Gpu::from_device(noop.device.clone(), noop.queue.clone());
+    let spec = Spec::new(SHAPE).lse().weights().scores(ScoreStage::Scaled);
+    let (q, k, v) = ([1.0; 192], [1.0; 160], [1.0; 160]);
+    let mut progress = Vec::new();
+    for _ in 0..2 {
+        let inputs = Inputs { q: &q, k: &k, v: &v };
+        let Poll::Ready(outputs) = spin(gpu.run_with_progress(&spec, &inputs, |at| progress.push(at))) else {
+            panic!("it never ends");
+        };
+        let outputs = outputs.expect("the device is there");
+        let lengths = [Some(&outputs.out), outputs.lse.as_ref(), outputs.weights.as_ref(), outputs.scores.as_ref()];
+        assert_eq!(lengths.map(|data| data.map(Vec::len)), [192, 24, 120, 120].map(Some));
+    }
+    let steps = [1, 2, 3, 4].map(|done| Progress { done, steps: 4 });
+    assert_eq!(progress, [steps, steps].concat());
+    assert_eq!(noop.uncaught(), 0);
+}
+
+/// Polls for at most ten seconds, and never polls the device: the library does.
+fn spin<T>(future: impl Future<Output = T>) -> Poll<T> {
+    let (mut future, start) = (pin!(future), std::time::Instant::now());
+    while start.elapsed().as_secs() < 10 {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Poll::Ready(value);
+        }
+        std::thread::yield_now();
+    }
+    Poll::Pending
+}
+
+#[test]
+fn values_and_futures_cross_threads() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>(_: T) {}
+    shared::<(Attention, Plan, Bound, Gpu, Spec, Error, Bindings<'_>)>();
+    let noop = Noop::new();
+    let (spec, gpu) = (Spec::new(SHAPE), Gpu::from_device(noop.device.clone(), noop.queue.clone()));
+    let inputs = Inputs { q: &[], k: &[], v: &[] };
+    sent(noop.attention.plan_async(&spec));
+    sent(noop.attention.plan_with_async(Algorithm::Stages, &spec));
+    sent(gpu.run_async(&spec, &inputs));
+    sent(gpu.run_with_progress(&spec, &inputs, |_| ()));
+    sent(Gpu::request());
+    let plan = now(noop.attention.plan_async(&spec)).expect("it never waits natively");
+    let buffers = noop.buffers(&plan);
+    sent(plan.bind_async(&bindings(&plan, &buffers)));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| specs().iter().take(30).for_each(|spec| assert!(noop.attention.plan(spec).is_ok())));
+        }
+    });
+    assert_eq!(noop.uncaught(), 0);
+}

@@ -1,0 +1,111 @@
+//! A problem with its numbers, and the three ways to compute it on the CPU.
+
+use wgpu_attention::{
+    Align, Inputs, Mask, Outputs, Shape, Spec, Tensor,
+    reference::{Tiles, Tolerance, attention, naive, tiled},
+};
+
+/// Two query heads to a key head, and no size that another has.
+pub(crate) const SHAPE: Shape =
+    Shape { batch: 2, q_heads: 4, kv_heads: 2, q_len: 5, kv_len: 7, head_dim: 6, value_dim: 3 };
+
+/// A mask that hides something from every row of `SHAPE` and everything from the first.
+pub(crate) fn masked(shape: Shape) -> Spec {
+    Spec::new(shape).mask(Mask::causal().and(Mask::window(Some(3), None))).align(Align::At(-1))
+}
+
+/// A spec and its inputs, in the layouts it says.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) spec: Spec,
+    pub(crate) q: Vec<f32>,
+    pub(crate) k: Vec<f32>,
+    pub(crate) v: Vec<f32>,
+}
+
+impl Problem {
+    /// Numbers between -2 and 2.
+    pub(crate) fn new(spec: Spec, seed: u64) -> Self {
+        let data = |tensor: Tensor| {
+            let view = spec.view(tensor).expect("every problem has inputs");
+            numbers(view.extent().expect("it is small") as usize, 3 * seed + tensor as u64)
+        };
+        let [q, k, v] = [Tensor::Q, Tensor::K, Tensor::V].map(data);
+        Self { spec, q, k, v }
+    }
+
+    pub(crate) fn inputs(&self) -> Inputs<'_> {
+        Inputs { q: &self.q, k: &self.k, v: &self.v }
+    }
+}
+
+/// The generator of cases/README.md (splitmix64, 24 bits), times 2.
+pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let number = |n: u64| {
+        let z = seed.wrapping_add((n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let z = z ^ (z >> 31);
+        ((z >> 40) as f32 / (1 << 23) as f32 - 1.0) * 2.0
+    };
+    (0..count as u64).map(number).collect()
+}
+
+/// A way to compute attention on the CPU.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Way {
+    Oracle,
+    Naive,
+    Twin,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 3] = [Self::Oracle, Self::Naive, Self::Twin];
+
+    pub(crate) fn run(self, problem: &Problem) -> Outputs<f64> {
+        let (spec, inputs) = (&problem.spec, &problem.inputs());
+        match self {
+            Self::Oracle => attention(spec, inputs),
+            Self::Naive => widened(naive(spec, inputs)),
+            Self::Twin => widened(tiled(spec, inputs, Tiles { rows: 2, keys: 4 })),
+        }
+    }
+
+    /// How far this way may be from the truth: what the harness allows, and f64 rounding for the oracle.
+    pub(crate) fn limit(self, problem: &Problem, tensor: Tensor) -> f64 {
+        let (spec, inputs) = (&problem.spec, &problem.inputs());
+        let (exact, naive) = (attention(spec, inputs), naive(spec, inputs));
+        let (Some(exact), Some(naive)) = (exact.get(tensor), naive.get(tensor)) else { return 0.0 };
+        match self {
+            Self::Oracle => 1e-13 * exact.iter().filter(|x| x.is_finite()).fold(1.0, |a, x| x.abs().max(a)),
+            Self::Naive | Self::Twin => Tolerance::of(exact, naive).limit(),
+        }
+    }
+}
+
+fn widened(outputs: Outputs<f32>) -> Outputs<f64> {
+    let wide = |data: Vec<f32>| data.into_iter().map(f64::from).collect();
+    Outputs {
+        out: wide(outputs.out),
+        lse: outputs.lse.map(wide),
+        weights: outputs.weights.map(wide),
+        scores: outputs.scores.map(wide),
+    }
+}
+
+/// Panics unless each pair is equal or at most `limit` apart.
+#[track_caller]
+pub(crate) fn near(what: &str, actual: &[f64], expected: &[f64], limit: f64) {
+    assert_eq!(actual.len(), expected.len(), "{what}");
+    for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
+        assert!(a == e || (a - e).abs() <= limit, "{what}[{i}] is {a:?}, not {e:?} +- {limit:e}");
+    }
+}
+
+#[test]
+fn near_can_fail() {
+    let fails = |a: f64, e: f64| std::panic::catch_unwind(|| near("x", &[a], &[e], 0.5)).is_err();
+    assert!(fails(1.0, 2.0) && fails(f64::NAN, 1.0) && fails(f64::NEG_INFINITY, 0.0) && fails(0.0, f64::NEG_INFINITY));
+    assert!(!fails(1.0, 1.4) && !fails(f64::NEG_INFINITY, f64::NEG_INFINITY));
+    assert!(std::panic::catch_unwind(|| near("x", &[], &[1.0], 0.5)).is_err());
+}

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Checks everything, on a machine that has only Rust and a package manager: bash tests/run.sh
+#
+# The tests need a GPU API, so a driver is chosen first; the line "driver:" says which and why. A GPU where one answers.
+# Otherwise Mesa's software Vulkan: the system's where it is Mesa 25 or newer (older ones take minutes to compile
+# unrolled shaders); else, where there is apt, a newer one unpacked under target/mesa, which changes nothing outside
+# target/; else the system's own, installed with apt, dnf or pacman (as root, or through sudo). macOS and Windows have
+# their own API and get nothing installed.
+#
+#   WGPU_ATTENTION_DRIVER=gpu      a GPU or nothing
+#   WGPU_ATTENTION_DRIVER=system   the system's software driver, however old; installed if it is missing
+#   WGPU_ATTENTION_DRIVER=newer    the newer Mesa under target/mesa (remove that folder to fetch it afresh)
+#   WGPU_ADAPTER_NAME, WGPU_BACKEND, VK_DRIVER_FILES   without the above, what these say is taken
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec 2>&1 # one stream, so that logs keep the order of events
+
+say() { printf '\n== %s\n' "$*"; }
+die() { say "failed after $SECONDS s: $*"; exit 1; }
+has() { command -v "$1" >/dev/null; }
+step() { # COMMAND...: announced, timed, and the end if it fails
+  local start=$SECONDS
+  say "$*"
+  "$@" || die "$*"
+  echo "-- $((SECONDS - start)) s"
+}
+
+check_rust() {
+  local need have
+  has cargo || die "there is no cargo: install Rust first"
+  need=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' Cargo.toml)
+  have=$(rustc -V)
+  say "Cargo.toml's rust-version is $need, and this is $have"
+  printf '%s\n' "$need" "$(sed -E 's/^rustc ([0-9.]+).*/\1/' <<<"$have")" | sort -V -C || die "this Rust is too old"
+  cargo fmt --version || die "rustfmt is missing: rustup component add rustfmt"
+  cargo clippy --version || die "clippy is missing: rustup component add clippy"
+}
+
+# What answers, a line each: BACKEND, DEVICE_TYPE, NAME, DRIVER_INFO. A driver that crashes the probe does not answer.
+probe() { found=$(cargo run --release --quiet --example adapters) || found=; }
+# The first of these types. OpenGL does not count: it is there almost everywhere, and offers the least.
+first() { awk -F'\t' -v types="^($1)\$" 'tolower($1) != "gl" && $2 ~ types { print; exit }' <<<"$found"; }
+take() { # LINE WHY: and hold the tests to that adapter, should there be several; fails on an empty line
+  local backend type name info asked=${WGPU_ATTENTION_DRIVER:+as asked}
+  IFS=$'\t' read -r backend type name info <<<"$1" && [ -n "$name" ] || return 1
+  export WGPU_ADAPTER_NAME=$name
+  say "driver: $name, $info ($backend, $type): ${asked:-$2}"
+}
+
+install_system() {
+  local sudo=()
+  [ "$(uname -s)" = Linux ] || return 1
+  if [ "$(id -u)" != 0 ]; then sudo=(sudo); fi
+  say "installing the Vulkan loader and Mesa's drivers"
+  if has apt-get; then
+    "${sudo[@]}" apt-get -qq update # one bad source of many makes this fail; the install may work all the same
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+      apt-get -qq install -y --no-install-recommends libvulkan1 mesa-vulkan-drivers
+  elif has dnf; then "${sudo[@]}" dnf install -y vulkan-loader mesa-vulkan-drivers
+  elif has pacman; then "${sudo[@]}" pacman -Sy --needed --noconfirm vulkan-icd-loader vulkan-swrast
+  else say "no apt, dnf or pacman: install a Vulkan loader and driver by hand (Mesa's lavapipe will do)" && return 1; fi
+}
+
+# Debian's sid or a coming Ubuntu, from whichever mirror of the system's own releases (not "-updates") has it. apt works
+# in a folder of its own: no root, nothing installed, signatures verified. Built aside and renamed, so always whole.
+unpack_newer() {
+  local new=$PWD/target/mesa.part keys mirror suite deb lib apt
+  say "unpacking a newer Mesa under target/mesa"
+  rm -rf target/mesa "$new"
+  mkdir -p "$new"/{root,apt/{etc/apt/preferences.d,var/lib/apt,var/cache/apt}} && : >"$new/apt/status" || return 1
+  apt=(apt-get -q -o Dir="$new/apt" -o Dir::State::status="$new/apt/status"
+    -o Dir::Etc::sourcelist="$new/apt/sources.list" -o Dir::Etc::sourceparts=-
+    -o APT::Architectures="$(dpkg --print-architecture)" # no foreign ones
+    -o APT::Sandbox::User=root)                          # or apt downloads as a user who may not be let in here
+  keys=$(find /usr/share/keyrings -name debian-archive-keyring.gpg -o -name ubuntu-archive-keyring.gpg | paste -sd,)
+  while read -r mirror; do # other people's repositories among them fail: no such suite, or not this signature
+    for suite in sid devel resolute; do
+      echo "deb [signed-by=$keys] $mirror $suite main" >"$new/apt/sources.list"
+      "${apt[@]}" update &&
+        "${apt[@]}" install -y --no-install-recommends --download-only libvulkan1 mesa-vulkan-drivers && break 2
+    done
+  done < <(apt-get indextargets --no-release-info --format "\$(COMPONENT) \$(RELEASE) \$(REPO_URI)" |
+    awk '$1 == "main" && $2 !~ "[-/]" && !seen[$3]++ { print $3 }') >"$new/apt/log" 2>&1
+  for deb in "$new"/apt/var/cache/apt/archives/*.deb; do
+    [ -e "$deb" ] || { say "no mirror had one; apt's words are in target/mesa.part/apt/log"; return 1; }
+    dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new/root" || return 1
+  done
+  lib=$(cd "$new" && find root -name libvulkan_lvp.so -printf %h) && [ -n "$lib" ] || return 1
+  find "$new/root" -name 'libvulkan_*' ! -name libvulkan_lvp.so -delete # GPU drivers, a third of the size
+  # The newer Mesa needs its own, newer C library, and that C library's own program loader to start the program.
+  cat >"$new/run" <<END
+#!/usr/bin/env bash
+# run PROGRAM [ARGS...]: with the Mesa and the C library unpacked here
+here=\$(cd "\$(dirname "\$0")" && pwd)
+export VK_DRIVER_FILES=\$(echo "\$here"/root/usr/share/vulkan/icd.d/lvp_icd*.json) VK_LOADER_LAYERS_DISABLE='~implicit~'
+exec "\$here"/$lib/ld-linux*.so.* --library-path "\$here/$lib" "\$@"
+END
+  chmod +x "$new/run" && rm -rf "$new/apt" && mv "$new" target/mesa
+}
+
+try_gpu() {
+  # Nothing answers but there are signs of a GPU: its loader or driver may be what is missing, as in many containers.
+  if [ -z "$(first '.*')" ] && [ -n "$(compgen -G '/dev/dri/renderD*' || compgen -G '/dev/nvidia[0-9]*')" ]; then
+    install_system && probe
+  fi
+  take "$(first 'DiscreteGpu|IntegratedGpu|VirtualGpu')" "a GPU answers"
+}
+try_recent() {
+  [[ $(first 'Cpu|Other') =~ Mesa\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= 25)) || return 1
+  take "$(first 'Cpu|Other')" "no GPU answers, and the system's Mesa is recent"
+}
+try_newer() {
+  local runner
+  [ "$(uname -s)" = Linux ] && has apt-get && has dpkg-deb || return 1
+  [ -x target/mesa/run ] || unpack_newer || return 1
+  runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z.-' 'A-Z__')_RUNNER
+  export "$runner=target/mesa/run" # relative: cargo splits this value at spaces, then resolves the path
+  probe
+  take "$(first Cpu)" "no GPU and no recent Mesa answers, so one was unpacked under target/mesa" && return
+  say "the Mesa under target/mesa does not answer"
+  unset "$runner"
+  probe
+  return 1
+}
+try_system() {
+  if [ -z "$(first 'Cpu|Other')" ]; then install_system && probe; fi
+  take "$(first 'Cpu|Other')" "no GPU answers, and no newer Mesa could be had"
+}
+
+choose_driver() {
+  local set=${WGPU_ADAPTER_NAME:-}${WGPU_BACKEND:-}${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}
+  probe
+  case ${WGPU_ATTENTION_DRIVER:-} in
+  gpu) try_gpu ;;
+  system) try_system ;;
+  newer) try_newer ;;
+  "")
+    if [ -n "$set" ]; then say "driver: as the environment says, out of:"$'\n'"${found:-none listed}"; return; fi
+    try_gpu || try_recent || try_newer || try_system ;;
+  *) die "WGPU_ATTENTION_DRIVER is '$WGPU_ATTENTION_DRIVER', not gpu, system or newer" ;;
+  esac || die "there is no such adapter, and most tests need one"
+}
+
+check_rust
+step cargo fmt --all --check
+step cargo clippy --all-targets -- -D warnings
+step cargo check --no-default-features --lib
+step env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+step cargo test --release --no-run # the examples too, the probe among them
+choose_driver
+step cargo test --release -- --include-ignored
+step cargo run --release --example quickstart
+step cargo run --release --example embed
+step cargo run --release --example print_wgsl -- --list
+step cargo run --release --example bench -- --shapes P7
+say "all passed in $SECONDS s"

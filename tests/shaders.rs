@@ -1,0 +1,274 @@
+//! Every kernel's text, without a device: naga parses, validates and lowers it, and it is what its host file says it is.
+
+#[path = "shaders/lower.rs"]
+mod lower;
+#[path = "shaders/uniform.rs"]
+mod uniform;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::LazyLock,
+};
+
+use naga::{
+    AddressSpace, Expression, Literal, Module, ScalarKind, StorageAccess, TypeInner,
+    proc::Layouter,
+    valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
+};
+use wgpu_attention::{
+    Caps, Shape, Spec,
+    kernels::{Kernel, Softmax},
+    params::Params,
+    shader::{Declared, Kind, declared},
+    wgpu,
+};
+
+/// A kernel whose text naga accepts with no capability beyond WebGPU's.
+struct Reflected {
+    kernel: Kernel,
+    wgsl: String,
+    module: Module,
+    info: ModuleInfo,
+}
+
+fn reflect(kernel: Kernel) -> Reflected {
+    let wgsl = kernel.shader().source();
+    let (module, info) = validated(&wgsl).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    Reflected { kernel, wgsl, module, info }
+}
+
+fn validated(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
+    let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+    Ok((module, info.map_err(|error| error.emit_to_string(wgsl))?))
+}
+
+/// Every kernel of a device with no more than WebGPU promises, and of one with twice the workgroup memory.
+static KERNELS: LazyLock<Vec<Reflected>> = LazyLock::new(|| {
+    let large = Caps { workgroup_bytes: 32768, invocations: 1024, ..Caps::webgpu() };
+    let mut kernels = Kernel::all(&[Caps::webgpu(), large]);
+    // And the reductions over fewer keys than `all` has.
+    for kv_len in [1, 2, 3, 5, 9, 17, 33, 65, 129] {
+        let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1, kv_len, head_dim: 4, value_dim: 4 };
+        let kernel = Softmax::new(&Spec::new(shape), &Caps::webgpu()).map(Kernel::Softmax);
+        kernels.push(kernel.expect("it needs next to nothing"));
+    }
+    kernels.into_iter().map(reflect).collect()
+});
+
+/// Runs a check of every kernel and names those that fail.
+fn each(check: impl Fn(&Reflected) -> Result<(), String>) {
+    let failures: Vec<_> = KERNELS
+        .iter()
+        .filter_map(|reflected| check(reflected).err().map(|why| format!("{:?}: {why}", reflected.kernel)))
+        .collect();
+    let first = failures.iter().take(3).map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert!(failures.is_empty(), "{} of {} kernels fail:\n{first}", failures.len(), KERNELS.len());
+}
+
+/// Errs unless both are equal.
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, wanted: &T) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("{what} is {found:?}, not {wanted:?}")) }
+}
+
+#[test]
+fn every_choice_of_parts_is_among_them() {
+    let names: BTreeSet<_> = KERNELS.iter().map(|reflected| reflected.kernel.shader().name()).collect();
+    assert_eq!(names, BTreeSet::from(Kernel::NAMES));
+    for name in Kernel::NAMES {
+        let of =
+            |text: &str| KERNELS.iter().filter(|r| r.kernel.shader().name() == name && r.wgsl.contains(text)).count();
+        println!("{:>4} {name} kernels", of(""));
+        let choices: &[&str] = match name {
+            "prefill" => &["q: array<vec4", "q: array<f32", "v: array<vec4", "v: array<f32", "> lse:", "no_lse.wgsl"],
+            "scores" => &["q: array<vec4", "q: array<f32"],
+            "softmax" => &["> lse:", "no_lse.wgsl"],
+            _ => &["v: array<vec4", "v: array<f32"],
+        };
+        assert!(choices.iter().all(|part| of(part) > 0), "{name} lacks one of {choices:?}");
+        if name != "softmax" {
+            assert!(of("<storage, read>") > 0, "no {name} kernel with read-only inputs");
+            let shared = |r: &&Reflected| r.kernel.shader().name() == name && !r.wgsl.contains("<storage, read>");
+            assert!(KERNELS.iter().any(|r| shared(&r)), "no {name} kernel for a shared buffer");
+            for dim in [1, 5, 40, 64, 80, 128, 256, 512] {
+                let either = of(&format!("HEAD_DIM = {dim}u;")) + of(&format!("VALUE_DIM = {dim}u;"));
+                assert!(either > 0, "no {name} kernel of dimension {dim}");
+            }
+        }
+    }
+    let largest = KERNELS.iter().map(|reflected| reflected.kernel.shader().workgroup().bytes).max();
+    assert!(largest > Some(16384), "no kernel takes more than the least workgroup memory");
+    println!("{:>4} kernels parse and validate", KERNELS.len());
+}
+
+#[test]
+fn lower_to_every_target() {
+    each(|Reflected { module, info, .. }| lower::to_all(module, info));
+}
+
+#[test]
+fn barriers_stand_in_uniform_control_flow() {
+    each(|reflected| uniform::check(&reflected.module));
+}
+
+fn workgroup_sizes(module: &Module) -> Vec<u32> {
+    let mut layouter = Layouter::default();
+    layouter.update(module.to_ctx()).expect("a validated module has layouts");
+    let workgroup = module.global_variables.iter().filter(|(_, var)| var.space == AddressSpace::WorkGroup);
+    workgroup.map(|(_, var)| layouter[var.ty].size).collect()
+}
+
+#[test]
+fn workgroups_are_what_the_host_says() {
+    each(|Reflected { kernel, module, .. }| {
+        let workgroup = kernel.shader().workgroup();
+        let points: Vec<_> = module.entry_points.iter().map(|e| (e.name.as_str(), e.stage, e.workgroup_size)).collect();
+        same("entry points", &points, &vec![("main", naga::ShaderStage::Compute, [workgroup.invocations, 1, 1])])?;
+        same("workgroup memory", &workgroup_sizes(module).iter().sum(), &workgroup.bytes)
+    });
+}
+
+#[test]
+fn fit_the_default_limits() {
+    let limits = wgpu::Limits::default();
+    for kernel in Kernel::all(&[Caps::webgpu()]) {
+        let module = reflect(kernel).module;
+        // As WebGPU counts: each variable rounded up to 16 bytes.
+        let bytes: u32 = workgroup_sizes(&module).iter().map(|size| size.next_multiple_of(16)).sum();
+        assert!(bytes <= limits.max_compute_workgroup_storage_size, "{kernel:?}: {bytes} bytes");
+        let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
+        assert!(invocations <= limits.max_compute_invocations_per_workgroup, "{kernel:?}: {invocations} invocations");
+        let storage = globals(&module).iter().filter(|global| global.kind != Kind::Uniform).count();
+        assert!(storage <= limits.max_storage_buffers_per_shader_stage as usize, "{kernel:?}: {storage} buffers");
+    }
+}
+
+/// naga's own list of bindings, in group 0 and by number.
+fn globals(module: &Module) -> Vec<Declared> {
+    let mut all: Vec<_> = module.global_variables.iter().filter_map(|(_, var)| global(var)).collect();
+    all.sort_by_key(|global| global.binding);
+    all
+}
+
+fn global(var: &naga::GlobalVariable) -> Option<Declared> {
+    let kind = match var.space {
+        AddressSpace::Uniform => Kind::Uniform,
+        AddressSpace::Storage { access } if access == StorageAccess::LOAD => Kind::Read,
+        AddressSpace::Storage { access } if access == StorageAccess::LOAD | StorageAccess::STORE => Kind::ReadWrite,
+        AddressSpace::WorkGroup => return None,
+        other => panic!("{:?} lies in {other:?}", var.name),
+    };
+    let at = var.binding.expect("a uniform or storage variable has a binding");
+    assert_eq!(at.group, 0, "{:?}", var.name);
+    Some(Declared { binding: at.binding, kind, name: var.name.clone()? })
+}
+
+#[test]
+fn declared_lists_what_naga_lists() {
+    each(|Reflected { wgsl, module, .. }| {
+        let mut found = declared(wgsl);
+        found.sort_by_key(|global| global.binding);
+        same("declared", &found, &globals(module))
+    });
+}
+
+#[test]
+fn binding_numbers_mean_the_same_in_all_kernels() {
+    let all = KERNELS.iter().flat_map(|reflected| globals(&reflected.module));
+    let pairs: BTreeSet<_> = all.map(|global| (global.binding, global.name)).collect();
+    let (by_number, by_name): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        pairs.iter().map(|(number, name)| ((number, name), (name, number))).unzip();
+    assert_eq!((by_number.len(), by_name.len()), (pairs.len(), pairs.len()), "{pairs:?}");
+}
+
+/// `(name, type, offset)` of each field of the WGSL struct behind `params`, and its size.
+fn params_of(module: &Module) -> (Vec<(String, String, usize)>, usize) {
+    let (_, var) = module.global_variables.iter().find(|(_, var)| var.name.as_deref() == Some("params")).unwrap();
+    let TypeInner::Struct { members, span } = &module.types[var.ty].inner else { panic!("params is no struct") };
+    let scalar = |kind, width| match (kind, width) {
+        (ScalarKind::Uint, 4) => "u32",
+        (ScalarKind::Sint, 4) => "i32",
+        (ScalarKind::Float, 4) => "f32",
+        other => panic!("no host type for {other:?}"),
+    };
+    let host = |inner: &TypeInner| match inner {
+        TypeInner::Scalar(s) => scalar(s.kind, s.width).to_string(),
+        TypeInner::Vector { size, scalar: s } => format!("[{}; {}]", scalar(s.kind, s.width), *size as u8),
+        other => panic!("no host type for {other:?}"),
+    };
+    let field = |m: &naga::StructMember| {
+        (m.name.clone().unwrap_or_default(), host(&module.types[m.ty].inner), m.offset as usize)
+    };
+    (members.iter().map(field).collect(), *span as usize)
+}
+
+#[test]
+fn params_are_the_struct_of_the_shaders() {
+    let fields = Params::FIELDS.iter().map(|&(name, ty, offset)| (name.to_string(), ty.to_string(), offset));
+    let host = (fields.collect(), size_of::<Params>());
+    each(|reflected| same("params", &params_of(&reflected.module), &host));
+}
+
+/// The literals of a module that no finite f32 holds, and floats made of literal bits.
+fn unsafe_floats(module: &Module) -> Vec<String> {
+    let functions = module.functions.iter().map(|(_, function)| &function.expressions);
+    let points = module.entry_points.iter().map(|point| &point.function.expressions);
+    let arenas = std::iter::once(&module.global_expressions).chain(functions).chain(points);
+    let finite = |expression: &Expression, arena: &naga::Arena<Expression>| match *expression {
+        Expression::Literal(Literal::F32(x)) => x.is_finite(),
+        Expression::Literal(Literal::F64(x) | Literal::AbstractFloat(x)) => (x as f32).is_finite(),
+        Expression::As { expr, kind: ScalarKind::Float, convert: None } => {
+            !matches!(arena[expr], Expression::Literal(_) | Expression::Constant(_))
+        }
+        _ => true,
+    };
+    let odd = |arena| {
+        let all = naga::Arena::<Expression>::iter(arena);
+        all.filter(|(_, e)| !finite(e, arena)).map(|(_, e)| format!("{e:?}")).collect::<Vec<_>>()
+    };
+    arenas.flat_map(odd).collect()
+}
+
+#[test]
+fn no_literal_is_infinite() {
+    each(|reflected| same("floats", &unsafe_floats(&reflected.module), &vec![]));
+    let bits = "fn f() -> f32 { return bitcast<f32>(0xff800000u); }";
+    assert!(validated(bits).map_or(true, |(module, _)| !unsafe_floats(&module).is_empty()));
+    assert!(validated("const X: f32 = 1e39;").is_err());
+}
+
+/// What is wrong with the header of a file of shaders/.
+fn header_faults(text: &str) -> Vec<String> {
+    let first = text.lines().next().unwrap_or_default();
+    let mut faults = Vec::new();
+    if !(first.starts_with("// ") && first.ends_with('.')) {
+        faults.push(format!("its first line is no sentence in a comment: {first:?}"));
+    }
+    let header = text.lines().take_while(|line| line.starts_with("//"));
+    let hosts: Vec<_> = header.filter_map(|line| line.strip_prefix("// Host ")).flat_map(|h| h.split(',')).collect();
+    if hosts.is_empty() {
+        faults.push("it has no line `// Host`".into());
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    faults.extend(hosts.iter().filter(|h| !root.join(h.trim()).is_file()).map(|h| format!("there is no {h}")));
+    faults
+}
+
+#[test]
+fn files_have_headers_and_uses() {
+    let mut faults = Vec::new();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    for entry in directory.read_dir().expect("shaders/ can be read") {
+        let path = entry.expect("shaders/ can be read").path();
+        let text = std::fs::read_to_string(&path).expect("a shader is text");
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        faults.extend(header_faults(&text).into_iter().map(|fault| format!("{name}: {fault}")));
+        if !KERNELS.iter().any(|reflected| reflected.wgsl.contains(&text)) {
+            faults.push(format!("{name}: no kernel uses it"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert_eq!(header_faults("fn f() {}").len(), 2);
+    assert_eq!(header_faults("// It has a sentence.\n// Host  src/no_such.rs\n").len(), 1);
+}

@@ -1,0 +1,115 @@
+//! naga's writers, with all that wgpu's backends give them.
+
+use std::collections::BTreeMap;
+
+use naga::{
+    Module, ResourceBinding, ShaderStage,
+    back::{glsl, hlsl, msl, spv},
+    proc::{BoundsCheckPolicies, BoundsCheckPolicy},
+    valid::ModuleInfo,
+};
+
+/// Lowers to SPIR-V and MSL in checked and in trusted mode, to HLSL and to GLSL ES 3.10.
+pub(crate) fn to_all(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+    for checked in [true, false] {
+        to_spirv(module, info, checked).map_err(|error| format!("SPIR-V: {error}"))?;
+        to_msl(module, info, checked).map_err(|error| format!("MSL: {error}"))?;
+    }
+    to_hlsl(module, info).map_err(|error| format!("HLSL: {error}"))?;
+    to_glsl(module, info).map_err(|error| format!("GLSL: {error}"))
+}
+
+/// One entry per binding of the module, numbered from 0.
+fn bindings<T, M: FromIterator<(ResourceBinding, T)>>(module: &Module, target: impl Fn(u8) -> T) -> M {
+    let bound = module.global_variables.iter().filter_map(|(_, var)| var.binding);
+    bound.zip(0..).map(|(binding, slot)| (binding, target(slot))).collect()
+}
+
+fn policies(checked: bool) -> BoundsCheckPolicies {
+    let policy = if checked { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
+    BoundsCheckPolicies { index: policy, buffer: policy, image_load: policy, binding_array: policy }
+}
+
+fn main_point() -> (ShaderStage, String) {
+    (ShaderStage::Compute, "main".into())
+}
+
+fn to_spirv(module: &Module, info: &ModuleInfo, checked: bool) -> Result<(), String> {
+    let info_of = |slot| spv::BindingInfo { descriptor_set: 0, binding: u32::from(slot), binding_array_size: None };
+    let options = spv::Options {
+        lang_version: (1, 0), // Vulkan 1.0
+        fake_missing_bindings: false,
+        binding_map: bindings(module, info_of),
+        bounds_check_policies: policies(checked),
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        force_loop_bounding: checked,
+        capabilities: Some([spv::Capability::Shader].into_iter().collect()),
+        ..Default::default()
+    };
+    let (shader_stage, entry_point) = main_point();
+    let words = spv::write_vec(module, info, &options, Some(&spv::PipelineOptions { shader_stage, entry_point }));
+    let words = words.map_err(|error| error.to_string())?;
+    if words.len() > 100 { Ok(()) } else { Err(format!("only {} words", words.len())) }
+}
+
+fn to_msl(module: &Module, info: &ModuleInfo, checked: bool) -> Result<(), String> {
+    let target = |slot| msl::BindTarget { buffer: Some(slot), mutable: true, ..Default::default() };
+    let resources = msl::EntryPointResources {
+        resources: bindings(module, target),
+        sizes_buffer: Some(30), // Metal has slots 0 to 30
+        ..Default::default()
+    };
+    let options = msl::Options {
+        lang_version: (2, 0),
+        per_entry_point_map: BTreeMap::from([("main".to_string(), resources)]),
+        fake_missing_bindings: false,
+        bounds_check_policies: policies(checked),
+        zero_initialize_workgroup_memory: false,
+        force_loop_bounding: checked,
+        ..Default::default()
+    };
+    let pipeline = msl::PipelineOptions { entry_point: Some(main_point()), ..Default::default() };
+    let (text, written) = msl::write_string(module, info, &options, &pipeline).map_err(|error| error.to_string())?;
+    if let Some(Err(error)) = written.entry_point_names.into_iter().next() {
+        return Err(error.to_string());
+    }
+    contains(&text, "kernel void")
+}
+
+fn to_hlsl(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+    let target = |slot| hlsl::BindTarget { register: u32::from(slot), ..Default::default() };
+    let options = hlsl::Options {
+        shader_model: hlsl::ShaderModel::V5_1, // what FXC takes
+        binding_map: bindings(module, target),
+        fake_missing_bindings: false,
+        zero_initialize_workgroup_memory: false,
+        ..Default::default()
+    };
+    let pipeline = hlsl::PipelineOptions { entry_point: Some(main_point()) };
+    let mut text = String::new();
+    let mut writer = hlsl::Writer::new(&mut text, &options, &pipeline);
+    let written = writer.write(module, info, None).map_err(|error| error.to_string())?;
+    if let Some(Err(error)) = written.entry_point_names.into_iter().next() {
+        return Err(error.to_string());
+    }
+    contains(&text, "[numthreads(")
+}
+
+fn to_glsl(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+    let options = glsl::Options {
+        version: glsl::Version::new_gles(310),
+        binding_map: bindings(module, |slot| slot),
+        zero_initialize_workgroup_memory: false,
+        ..Default::default()
+    };
+    let (shader_stage, entry_point) = main_point();
+    let pipeline = glsl::PipelineOptions { shader_stage, entry_point, multiview: None };
+    let mut text = String::new();
+    let writer = glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies(false));
+    writer.and_then(|mut writer| writer.write()).map_err(|error| error.to_string())?;
+    contains(&text, "#version 310 es")
+}
+
+fn contains(text: &str, wanted: &str) -> Result<(), String> {
+    if text.contains(wanted) { Ok(()) } else { Err(format!("no {wanted} in it")) }
+}

@@ -1,0 +1,196 @@
+//! Every variant of `Error`, produced where software can produce it, with its exact text.
+
+use std::{process::Command, sync::LazyLock};
+
+use wgpu_attention::{Attention, Bindings, Caps, Error, Gpu, Inputs, Layout, Mask, Plan, Shape, kernels, wgpu};
+
+use super::{SHAPE, resized, spec};
+
+/// A variant, how to provoke it, and what it says.
+type Case = (&'static str, fn() -> Error, &'static str);
+
+const CASES: &[Case] = &[
+    ("Zero", || refused(&resized("q_len", 0)), "q_len is 0"),
+    ("TooLarge", || refused(&resized("head_dim", 600)), "head_dim 600 is above 512"),
+    ("Overflow", || refused(&spec().v_layout(FAR)), "the size of v overflows 64 bits"),
+    ("Heads", || refused(&resized("kv_heads", 3)), "4 query heads cannot share 3 key heads evenly"),
+    ("NotFinite", || refused(&spec().scale(f32::NAN)), "scale is NaN, not a finite number"),
+    (
+        "Align",
+        || refused(&spec().mask(Mask::causal())),
+        "a causal mask or window needs Spec::align: say where query 0 stands among the keys",
+    ),
+    (
+        "Strides",
+        || refused(&spec().out_layout(Layout { offset: 0, batch: 9, head: 9, row: 9 })),
+        "out would be written twice at one address: strides 9 (batch), 9 (head), 9 (row) overlap",
+    ),
+    ("NotBuilt", || refused(&spec().sinks()), "sinks is not built yet"),
+    (
+        "NoKernel",
+        || kernels::Kernel::named("flash", &spec(), &Caps::webgpu()).expect_err("no kernel has this name"),
+        "no kernel \"flash\"; there are: prefill, scores, softmax, aggregate",
+    ),
+    (
+        "Kernel",
+        || kernels::Prefill::new(&spec().weights(), &Caps::webgpu()).expect_err("it holds no weights"),
+        "kernel prefill cannot run: it never holds the attention weights, which the spec asks for",
+    ),
+    (
+        "BindingLimit",
+        || kernels::Program::new(&spec(), &Caps { binding_bytes: 767, ..Caps::webgpu() }, None).expect_err("q is long"),
+        "q takes 768 bytes, above the 767 that this device binds",
+    ),
+    ("Missing", || unbound(&Bindings::new()), "binding q is missing"),
+    ("Unused", || unbound(&all().lse(BUFFERS[4].slice(..))), "binding lse is given, but this plan does not use it"),
+    ("Size", || unbound(&all().k(BUFFERS[1].slice(256..))), "binding k has 512 bytes, needs 640"),
+    ("Offset", || unbound(&all().v(BUFFERS[2].slice(4..))), "binding v starts at byte 4, not a multiple of 256"),
+    ("Usage", || unbound(&all().v(BUFFERS[5].slice(..))), "the buffer of binding v lacks usage STORAGE"),
+    ("Overlap", || unbound(&all().out(BUFFERS[0].slice(..))), "bindings q and out overlap, and one of them is written"),
+    (
+        "SharedBuffer",
+        || unbound(&all().q(BUFFERS[6].slice(..1024)).out(BUFFERS[6].slice(1024..))),
+        "bindings q and out lie in one buffer, and one of them is written: set Spec::shared_buffer",
+    ),
+    ("Steps", steps, "steps 1..2 are outside 0..1"),
+    (
+        "Input",
+        || Inputs { q: &[], k: &[], v: &[] }.check(&spec()).expect_err("they are empty"),
+        "input q has 0 elements, needs 192",
+    ),
+    // Really provoked below, in a process of its own.
+    (
+        "NoAdapter",
+        || Error::NoAdapter { because: "...".into() },
+        "no GPU adapter. A Vulkan, Metal or DX12 driver of your GPU gives one; without a GPU a software driver does \
+         (package mesa-vulkan-drivers on Debian, Ubuntu and Fedora, vulkan-swrast on Arch). Looked for: ...",
+    ),
+    ("Device", || unbound(&all().v(BUFFERS[7].slice(..))), "the device refused a bind group: ..."),
+    // No software driver runs out of memory on demand.
+    (
+        "OutOfMemory",
+        || Error::OutOfMemory { what: "q", because: "...".into() },
+        "the device is out of memory for q: ...",
+    ),
+    ("Lost", lost, "the device was lost: ..."),
+];
+
+const FAR: Layout = Layout { offset: u64::MAX, batch: 0, head: 0, row: 0 };
+
+fn refused(spec: &wgpu_attention::Spec) -> Error {
+    spec.check().expect_err("this spec is refused")
+}
+
+/// The queue is kept: a device without one records nothing.
+static NOOP: LazyLock<(wgpu::Device, wgpu::Queue)> =
+    LazyLock::new(|| wgpu::Device::noop(&wgpu::DeviceDescriptor::default()));
+
+/// q, k, v, out; a spare; one that cannot be bound; one for two tensors; one that is destroyed.
+static BUFFERS: LazyLock<[wgpu::Buffer; 8]> = LazyLock::new(|| {
+    use wgpu::BufferUsages as Usages;
+    let sizes = [768, 768, 768, 768, 768, 768, 2048, 768];
+    let mut usages = [Usages::STORAGE; 8];
+    usages[5] = Usages::UNIFORM;
+    let buffers: [_; 8] = std::array::from_fn(|i| {
+        let (size, usage) = (sizes[i], usages[i]);
+        NOOP.0.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+    });
+    buffers[7].destroy();
+    buffers
+});
+
+fn plan() -> Plan {
+    Attention::new(&NOOP.0).plan(&spec()).expect("the spec is fine")
+}
+
+fn all() -> Bindings<'static> {
+    let [q, k, v, out, ..] = &*BUFFERS;
+    Bindings::new().q(q.slice(..)).k(k.slice(..)).v(v.slice(..)).out(out.slice(..))
+}
+
+fn unbound(bindings: &Bindings<'_>) -> Error {
+    plan().bind(bindings).expect_err("these bindings are refused")
+}
+
+fn steps() -> Error {
+    let mut encoder = NOOP.0.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let bound = plan().bind(&all()).expect("the bindings are fine");
+    bound.encode_steps(&mut encoder, 1..2).expect_err("there is one step")
+}
+
+fn lost() -> Error {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let (gpu, data) = (Gpu::from_device(device, queue), [0.0; 192]);
+    let run = || gpu.run(&spec(), &Inputs { q: &data, k: &data, v: &data });
+    run().expect("the device is there");
+    gpu.device().destroy();
+    run().expect_err("the device is gone")
+}
+
+/// The names of the variants, as the source has them.
+fn variants() -> Vec<&'static str> {
+    let source = include_str!("../../src/error.rs");
+    let body = source.split_once("pub enum Error {").expect("the enum").1;
+    let names = body.lines().filter_map(|line| line.strip_prefix("    "));
+    names
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+        .map(|line| line.trim_end_matches([' ', '{', ',']))
+        .collect()
+}
+
+#[test]
+fn every_variant_has_a_case() {
+    let covered: Vec<_> = CASES.iter().map(|&(variant, ..)| variant).collect();
+    assert_eq!(covered, variants());
+    println!("{} variants", covered.len());
+}
+
+/// The same with what a driver said replaced, which is the driver's business; it must have said something.
+fn without_driver_text(error: Error) -> Error {
+    let dots = |because: String| if because.is_empty() { because } else { "...".to_string() };
+    match error {
+        Error::Device { what, because } => Error::Device { what, because: dots(because) },
+        Error::Lost { because } => Error::Lost { because: dots(because) },
+        other => other,
+    }
+}
+
+#[test]
+fn every_variant_says_what_is_wrong() {
+    for (variant, provoke, text) in CASES {
+        let error = without_driver_text(provoke());
+        assert!(format!("{error:?}").starts_with(variant), "{error:?} is no {variant}");
+        assert_eq!(error.to_string(), *text, "{variant}");
+    }
+}
+
+#[test]
+fn algorithms_without_a_device_say_what_they_lack() {
+    let small = |invocations, workgroup_bytes| Caps { invocations, workgroup_bytes, ..Caps::webgpu() };
+    let refusal = |caps| kernels::Program::new(&spec(), &caps, None).expect_err("too small").to_string();
+    // Without a fused kernel the stages are tried, and their refusal is what remains.
+    let few = "kernel scores cannot run: it needs 64 invocations, the device has 32";
+    assert_eq!(refusal(small(32, 16384)), few);
+    let little = "kernel scores cannot run: it needs 9216 bytes of workgroup memory, the device has 1000";
+    assert_eq!(refusal(small(256, 1000)), little);
+    let shape = Shape { value_dim: 512, ..SHAPE };
+    let stages = kernels::Program::new(&wgpu_attention::Spec::new(shape).weights(), &Caps::webgpu(), None);
+    assert_eq!(stages.expect("weights need stages").algorithm, kernels::Algorithm::Stages);
+}
+
+/// Runs itself again in an environment that names an adapter that no machine has.
+#[test]
+fn a_missing_adapter_is_named() {
+    const NAME: &str = "an adapter of this name is nowhere";
+    let asked = std::env::var("WGPU_ADAPTER_NAME").is_ok_and(|name| name == NAME);
+    if asked {
+        let error = Gpu::new().expect_err("there is no such adapter");
+        assert!(matches!(&error, Error::NoAdapter { because } if because.contains(NAME)), "{error:?}");
+        return;
+    }
+    let this = std::env::current_exe().expect("a test has a file");
+    let test = ["--exact", "errors::a_missing_adapter_is_named"];
+    let child = Command::new(this).args(test).env("WGPU_ADAPTER_NAME", NAME).output().expect("it starts");
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
