@@ -87,13 +87,22 @@ fn every_choice_of_parts_is_among_them() {
             _ => &["v: array<vec4", "v: array<f32"],
         };
         assert!(choices.iter().all(|part| of(part) > 0), "{name} lacks one of {choices:?}");
-        if name != "softmax" {
-            assert!(of("<storage, read>") > 0, "no {name} kernel with read-only inputs");
-            let shared = |r: &&Reflected| r.kernel.shader().name() == name && !r.wgsl.contains("<storage, read>");
-            assert!(KERNELS.iter().any(|r| shared(&r)), "no {name} kernel for a shared buffer");
-            for dim in [1, 5, 40, 64, 80, 128, 256, 512] {
-                let either = of(&format!("HEAD_DIM = {dim}u;")) + of(&format!("VALUE_DIM = {dim}u;"));
-                assert!(either > 0, "no {name} kernel of dimension {dim}");
+        let with = |parts: &[&str]| {
+            let of_name = |r: &&Reflected| r.kernel.shader().name() == name;
+            KERNELS.iter().filter(of_name).any(|r| parts.iter().all(|part| r.wgsl.contains(part)))
+        };
+        let (tensor, size) = match name {
+            "prefill" | "scores" => ("q", "HEAD_DIM"),
+            "aggregate" => ("v", "VALUE_DIM"),
+            _ => continue,
+        };
+        for dim in [1, 5, 40, 64, 80, 128, 256, 512] {
+            let constant = format!("const {size} = {dim}u;");
+            for access in ["read", "read_write"] {
+                let declaration = |element| format!("var<storage, {access}> {tensor}: array<{element}>");
+                assert!(with(&[&constant, &declaration("f32")]), "no scalar {name} of {size} {dim}, {access}");
+                let four = with(&[&constant, &declaration("vec4<f32>")]);
+                assert_eq!(four, dim % 4 == 0, "{name} of {size} {dim}, {access}, four elements at a time");
             }
         }
     }

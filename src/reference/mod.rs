@@ -46,7 +46,7 @@ pub struct Row<T> {
 /// // The scores are 0 and log 3, so the weights are 1/4 and 3/4.
 /// let inputs = Inputs { q: &[1.0], k: &[0.0, 3f32.ln()], v: &[8.0, 4.0] };
 /// let out = reference::attention(&Spec::new(shape), &inputs).out;
-/// assert!((out[0] - (8.0 / 4.0 + 4.0 * 3.0 / 4.0)).abs() < 1e-6);
+/// approx::assert_relative_eq!(out[0], 8.0 / 4.0 + 4.0 * 3.0 / 4.0, max_relative = 1e-7);
 /// ```
 #[must_use]
 pub fn attention(spec: &Spec, inputs: &Inputs<'_>) -> Outputs<f64> {

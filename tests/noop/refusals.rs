@@ -70,6 +70,10 @@ fn overlap_with_a_written_tensor_is_refused() {
                 let apart = if written && !shared { Err(Error::SharedBuffer { a: x, b: y }) } else { Ok(()) };
                 assert_eq!(both((a.tensor, 0), (b.tensor, 2048)), apart, "{x} {y}");
                 assert_eq!(both((a.tensor, 2048), (b.tensor, 0)), apart, "{x} {y}");
+                // Side by side: q and out end where the next may begin.
+                let next = |view: &wgpu_attention::View| view.bytes().expect("it has a size").next_multiple_of(256);
+                assert_eq!(both((a.tensor, 0), (b.tensor, next(a))), apart, "{x} {y}");
+                assert_eq!(both((a.tensor, next(b)), (b.tensor, 0)), apart, "{x} {y}");
             }
         }
     }
