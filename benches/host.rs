@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use wgpu_attention::{
     Algorithm, Align, Attention, Bindings, Error, Mask, Plan, Shape, Spec,
     wgpu::{self, BufferUsages},
@@ -34,14 +34,15 @@ fn bindings<'a>(plan: &Plan, buffers: &'a [wgpu::Buffer]) -> Bindings<'a> {
     plan.views().map(|view| view.tensor).zip(buffers).fold(Bindings::new(), set)
 }
 
-fn host(criterion: &mut Criterion) {
+fn main() -> Result<(), Error> {
+    let mut criterion = Criterion::default().configure_from_args();
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
     for (name, spec) in problems() {
-        if let Err(error) = problem(criterion, (&device, &queue), (name, &spec)) {
-            panic!("{name}: {error}");
-        }
+        problem(&mut criterion, (&device, &queue), (name, &spec))?;
     }
-    empty_encoder(criterion, &device);
+    empty_encoder(&mut criterion, &device);
+    criterion.final_summary();
+    Ok(())
 }
 
 fn problem(
@@ -87,6 +88,3 @@ fn empty_encoder(criterion: &mut Criterion, device: &wgpu::Device) {
         });
     });
 }
-
-criterion_group!(benches, host);
-criterion_main!(benches);

@@ -12,7 +12,7 @@ mod tolerance;
 pub use self::{
     naive::naive,
     tiled::{Tiles, tiled},
-    tolerance::{Margin, Mismatch, Tolerance, Wrong, check},
+    tolerance::{Margin, Mismatch, Tolerance, Wrong, check, tolerances},
 };
 use crate::{
     shape::ScoreStage,

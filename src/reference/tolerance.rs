@@ -2,14 +2,17 @@
 
 use std::fmt;
 
-use super::{attention, naive};
+use super::{
+    attention,
+    naive::{Sum, naive_by},
+};
 use crate::{
     spec::Spec,
     tensor::{Inputs, Outputs, Tensor},
 };
 
 /// FlashAttention's rule: no worse than twice the error of the naive formula in the same type, plus a floor taken from the
-/// data, two roundings of the largest expected value.
+/// data, two roundings of the largest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
     limit: f64,
@@ -41,10 +44,12 @@ impl Tolerance {
     /// The tolerance of a result whose exact value is `expected` and whose naive one is `naive`.
     #[must_use]
     pub fn of(expected: &[f64], naive: &[f32]) -> Self {
-        let largest = |values: &mut dyn Iterator<Item = f64>| values.filter(|x| x.is_finite()).fold(0.0, f64::max);
-        let error = largest(&mut expected.iter().zip(naive).map(|(e, &n)| (e - f64::from(n)).abs()));
-        let magnitude = largest(&mut expected.iter().map(|e| e.abs()));
-        Self { limit: 2.0 * error + 2.0 * f64::from(f32::EPSILON) * magnitude }
+        let magnitude = largest(expected.iter().map(|e| e.abs()));
+        Self::from(error(expected, naive), magnitude)
+    }
+
+    fn from(naive_error: f64, magnitude: f64) -> Self {
+        Self { limit: 2.0 * naive_error + 2.0 * f64::from(f32::EPSILON) * magnitude }
     }
 
     /// The largest difference allowed.
@@ -76,6 +81,39 @@ impl Tolerance {
         }
         if outside == 0 { Ok(largest) } else { Err(Mismatch { outside, ..worst }) }
     }
+}
+
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.filter(|x| x.is_finite()).fold(0.0, f64::max)
+}
+
+fn error(expected: &[f64], actual: &[f32]) -> f64 {
+    largest(expected.iter().zip(actual).map(|(e, &a)| (e - f64::from(a)).abs()))
+}
+
+/// The tolerance of every output of a problem, `oracle` being what [`attention`] says of it.
+///
+/// A few numbers may come out of one summation with no error at all, by luck. So the naive error is the larger of two, summed
+/// forwards and backwards, and the floor of `out` counts the terms of its sums, not what is left when they cancel. Of 12,000
+/// right results of problems with at most 40 keys, one order and the plain floor refused 82, this none.
+///
+/// # Panics
+///
+/// If [`Spec::check`] or [`Inputs::check`] refuses.
+#[must_use]
+pub fn tolerances(spec: &Spec, inputs: &Inputs<'_>, oracle: &Outputs<f64>) -> Vec<(Tensor, Tolerance)> {
+    let [forwards, backwards, terms] =
+        [Sum::Forwards, Sum::Backwards, Sum::Magnitudes].map(|sum| naive_by(spec, inputs, sum));
+    let tolerance = |tensor| {
+        let expected = oracle.get(tensor)?;
+        let naive_error = error(expected, forwards.get(tensor)?).max(error(expected, backwards.get(tensor)?));
+        let magnitude = match tensor {
+            Tensor::Out => largest(terms.out.iter().map(|&x| x.into())),
+            _ => largest(expected.iter().map(|e| e.abs())),
+        };
+        Some((tensor, Tolerance::from(naive_error, magnitude)))
+    };
+    Tensor::ALL.into_iter().filter_map(tolerance).collect()
 }
 
 /// How close one output came to the oracle.
@@ -118,14 +156,13 @@ impl std::error::Error for Wrong {}
 ///
 /// If [`Spec::check`] or [`Inputs::check`] refuses.
 pub fn check(spec: &Spec, inputs: &Inputs<'_>, outputs: &Outputs<f32>) -> Result<Vec<Margin>, Wrong> {
-    let (oracle, naive) = (attention(spec, inputs), naive(spec, inputs));
-    let compare = |tensor| {
-        let (expected, naive) = (oracle.get(tensor)?, naive.get(tensor)?);
-        let tolerance = Tolerance::of(expected, naive);
-        Some(match tolerance.check(outputs.get(tensor).unwrap_or_default(), expected) {
+    let oracle = attention(spec, inputs);
+    let compare = |(tensor, tolerance): (_, Tolerance)| {
+        let found = tolerance.check(outputs.get(tensor).unwrap_or_default(), oracle.get(tensor).unwrap_or_default());
+        match found {
             Ok(error) => Ok(Margin { tensor, error, limit: tolerance.limit() }),
             Err(mismatch) => Err(Wrong { tensor, mismatch }),
-        })
+        }
     };
-    Tensor::ALL.into_iter().filter_map(compare).collect()
+    tolerances(spec, inputs, &oracle).into_iter().map(compare).collect()
 }

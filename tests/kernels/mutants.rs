@@ -65,7 +65,7 @@ fn case(outputs: impl Fn(Spec) -> Spec) -> Case {
 fn verdict(gpu: &Gpu, case: &Case, program: &Program, change: impl Fn(String) -> String) -> Result<(), String> {
     let buffers = Buffers::new(gpu, case, case.spec.views());
     crate::support::program::run(gpu, program, &buffers, change);
-    case.compare(&buffers.outputs(gpu)?, f32::from_bits(CANARY))
+    case.compare(buffers.outputs(gpu)?, f32::from_bits(CANARY))
 }
 
 fn hunt(algorithm: Algorithm, mutants: &[Mutant], outputs: impl Fn(Spec) -> Spec) {
