@@ -93,7 +93,8 @@ impl Plan {
     /// Checks the buffers and makes the bind groups.
     ///
     /// Refused: a missing or superfluous binding, a slice too short, a buffer without `STORAGE`, a misaligned offset, ranges
-    /// that overlap where one is written, a buffer of another device.
+    /// that overlap where one is written, a buffer of another device (of the same `wgpu::Instance`: wgpu cannot tell those
+    /// of another instance apart).
     #[cfg(not(target_arch = "wasm32"))]
     pub fn bind(&self, bindings: &Bindings<'_>) -> Result<Bound, Error> {
         pollster::block_on(self.bind_async(bindings))

@@ -5,6 +5,8 @@
 pub struct Caps {
     /// Name of the adapter, for reports.
     pub adapter: String,
+    /// Whether it is a GPU with power and memory of its own, which does more work before a watchdog looks.
+    pub discrete: bool,
     /// Bytes of workgroup memory of one workgroup.
     pub workgroup_bytes: u32,
     /// Invocations of one workgroup.
@@ -27,6 +29,7 @@ impl Caps {
     pub fn webgpu() -> Self {
         Self {
             adapter: "any WebGPU device".into(),
+            discrete: false,
             workgroup_bytes: 16384,
             invocations: 256,
             workgroups: 65535,
@@ -44,6 +47,7 @@ impl Caps {
         let info = device.adapter_info();
         Self {
             adapter: format!("{} ({:?}, {:?})", info.name, info.backend, info.device_type),
+            discrete: info.device_type == wgpu::DeviceType::DiscreteGpu,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             workgroups: limits.max_compute_workgroups_per_dimension,
@@ -59,6 +63,7 @@ impl Caps {
     pub fn within(self, other: &Self) -> Self {
         Self {
             adapter: self.adapter,
+            discrete: self.discrete && other.discrete,
             workgroup_bytes: self.workgroup_bytes.min(other.workgroup_bytes),
             invocations: self.invocations.min(other.invocations),
             workgroups: self.workgroups.min(other.workgroups),

@@ -26,6 +26,16 @@ pub enum Error {
         /// Which tensor.
         name: &'static str,
     },
+    /// A tensor reaches further than shaders address.
+    #[error("{name} reaches over {elements} elements, above the {max} that 32 bits address")]
+    Reach {
+        /// Which tensor.
+        name: &'static str,
+        /// One past its last element.
+        elements: u64,
+        /// The most.
+        max: u64,
+    },
     /// `q_heads` is not a multiple of `kv_heads`.
     #[error("{q_heads} query heads cannot share {kv_heads} key heads evenly")]
     Heads {
@@ -45,9 +55,10 @@ pub enum Error {
     /// A mask was set, and not where its diagonal stands.
     #[error("a causal mask or window needs Spec::align: say where query 0 stands among the keys")]
     Align,
-    /// A tensor that is written has two elements at one address.
+    /// A tensor that is written may have two elements at one address.
     #[error(
-        "{name} would be written twice at one address: strides {batch} (batch), {head} (head), {row} (row) overlap"
+        "{name} may be written twice at one address: of its strides {batch} (batch), {head} (head) and {row} (row), each must \
+         step over all that smaller ones reach"
     )]
     Strides {
         /// Which tensor.

@@ -66,10 +66,10 @@ impl Layout {
         Self { offset: part.saturating_mul(index.into()), batch, head: dim.into(), row: token }
     }
 
-    /// One past the last element that a tensor of these sizes reaches; `None` where 64 bits overflow. No size may be 0.
+    /// One past the last element that a tensor of these sizes reaches; `None` where 64 bits overflow.
     #[must_use]
     pub fn extent(&self, [batch, heads, rows, dim]: [u32; 4]) -> Option<u64> {
-        let last = |size: u32, stride: u64| u64::from(size - 1).checked_mul(stride);
+        let last = |size: u32, stride: u64| u64::from(size.saturating_sub(1)).checked_mul(stride);
         self.offset
             .checked_add(last(batch, self.batch)?)?
             .checked_add(last(heads, self.head)?)?

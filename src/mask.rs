@@ -77,8 +77,8 @@ impl Mask {
     /// The definition: whether query `i` sees key `j`, with query 0 standing at key `offset`.
     #[must_use]
     pub const fn sees(self, offset: i64, i: u32, j: u32) -> bool {
-        let distance = j as i64 - (i as i64 + offset);
-        within(self.left, -distance) && within(self.right, distance)
+        let distance = (j as i64).saturating_sub((i as i64).saturating_add(offset));
+        within(self.left, distance.saturating_neg()) && within(self.right, distance)
     }
 
     /// The same as a range of `j - i`. This is all a kernel knows about a mask.
@@ -87,8 +87,8 @@ impl Mask {
         let limit = i64::from(MAX_LEN);
         let clamp = |x: i64| x.clamp(-limit, limit) as i32;
         Band {
-            lo: self.left.map_or(-limit as i32, |left| clamp(offset - i64::from(left))),
-            hi: self.right.map_or(limit as i32, |right| clamp(offset + i64::from(right))),
+            lo: self.left.map_or(-limit as i32, |left| clamp(offset.saturating_sub(left.into()))),
+            hi: self.right.map_or(limit as i32, |right| clamp(offset.saturating_add(right.into()))),
         }
     }
 }

@@ -29,7 +29,7 @@ impl View {
         let name = self.tensor.name();
         let elements = self.layout.extent(self.sizes).ok_or(Error::Overflow { name })?;
         let max = u64::from(u32::MAX);
-        if elements > max { Err(Error::TooLarge { name, got: elements, max }) } else { Ok(elements) }
+        if elements > max { Err(Error::Reach { name, elements, max }) } else { Ok(elements) }
     }
 
     /// Bytes that a binding of it must have, a multiple of 4.

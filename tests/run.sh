@@ -145,6 +145,11 @@ check_rust
 step cargo fmt --all --check
 step cargo clippy --all-targets -- -D warnings
 step cargo check --no-default-features --lib
+if rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null | xargs test -d; then
+  step cargo check --target wasm32-unknown-unknown --lib
+else
+  say "no standard library for wasm32-unknown-unknown here: the browser's build is left to CI"
+fi
 step env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 step cargo test --release --no-run # the examples too, the probe among them
 choose_driver

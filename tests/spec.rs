@@ -130,7 +130,7 @@ fn overlapping_strides_of_out_are_refused() {
     // out is [2, 4, 3, 6].
     for (batch, head, row) in [(72, 18, 5), (72, 17, 6), (71, 18, 6), (0, 18, 6), (72, 0, 6), (72, 18, 0), (6, 6, 6)] {
         let text = format!(
-            "out would be written twice at one address: strides {batch} (batch), {head} (head), {row} (row) overlap"
+            "out may be written twice at one address: of its strides {batch} (batch), {head} (head) and {row} (row), each must step over all that smaller ones reach"
         );
         assert_eq!(message(&spec().out_layout(Layout { offset: 0, batch, head, row })), text);
     }
@@ -159,13 +159,16 @@ fn sizes_overflow_with_a_name() {
     assert_eq!(message(&spec().q_layout(far(u64::MAX))), "the size of q overflows 64 bits");
     assert_eq!(message(&spec().k_layout(Layout { offset: u64::MAX, ..far(8) })), "the size of k overflows 64 bits");
     // The last row of k starts at batch + 8 + 4 * 8 and has 8 elements.
-    assert_eq!(message(&spec().k_layout(far(max - 47))), format!("k {} is above {max}", max + 1));
+    assert_eq!(
+        message(&spec().k_layout(far(max - 47))),
+        format!("k reaches over {} elements, above the {max} that 32 bits address", max + 1)
+    );
     assert_eq!(spec().k_layout(far(max - 48)).check(), Ok(()));
     let huge = Shape { batch: u32::MAX, q_heads: u32::MAX, kv_heads: u32::MAX, q_len: MAX_LEN, ..SHAPE };
     assert_eq!(message(&Spec::new(huge)), "the size of q overflows 64 bits");
     let pairs = Spec::new(Shape { batch: 1, q_len: 1 << 16, kv_len: 1 << 16, ..SHAPE });
     assert_eq!(pairs.check(), Ok(()));
-    let refused = |name| format!("{name} {} is above {max}", 4u64 << 32);
+    let refused = |name| format!("{name} reaches over {} elements, above the {max} that 32 bits address", 4u64 << 32);
     assert_eq!(message(&pairs.clone().weights()), refused("weights"));
     assert_eq!(message(&pairs.clone().scores(ScoreStage::Masked)), refused("scores"));
 }

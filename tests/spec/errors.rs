@@ -13,6 +13,11 @@ const CASES: &[Case] = &[
     ("Zero", || refused(&resized("q_len", 0)), "q_len is 0"),
     ("TooLarge", || refused(&resized("head_dim", 600)), "head_dim 600 is above 512"),
     ("Overflow", || refused(&spec().v_layout(FAR)), "the size of v overflows 64 bits"),
+    (
+        "Reach",
+        || refused(&spec().k_layout(Layout { offset: u64::from(u32::MAX), batch: 1, head: 1, row: 1 })),
+        "k reaches over 4294967309 elements, above the 4294967295 that 32 bits address",
+    ),
     ("Heads", || refused(&resized("kv_heads", 3)), "4 query heads cannot share 3 key heads evenly"),
     ("NotFinite", || refused(&spec().scale(f32::NAN)), "scale is NaN, not a finite number"),
     (
@@ -23,7 +28,7 @@ const CASES: &[Case] = &[
     (
         "Strides",
         || refused(&spec().out_layout(Layout { offset: 0, batch: 9, head: 9, row: 9 })),
-        "out would be written twice at one address: strides 9 (batch), 9 (head), 9 (row) overlap",
+        "out may be written twice at one address: of its strides 9 (batch), 9 (head) and 9 (row), each must step over all that smaller ones reach",
     ),
     ("NotBuilt", || refused(&spec().sinks()), "sinks is not built yet"),
     (
