@@ -5,24 +5,24 @@ use crate::{spec::Spec, tensor::Tensor};
 /// Declares one `&str` per shared part of shaders/.
 macro_rules! parts {
     ($($NAME:ident = $file:literal,)*) => {
-        $(pub(crate) const $NAME: &str = include_str!(concat!("../shaders/", $file, ".wgsl"));)*
+        $(pub(crate) const $NAME: &str = include_str!(concat!("../shaders/", $file));)*
     };
 }
 
 parts! {
-    PARAMS = "params",
-    SCORE = "score",
-    SOFTMAX_ROW = "softmax_row",
-    TILE = "tile",
-    TILE_SCORES = "tile_scores",
-    TILE_VALUES = "tile_values",
-    WEIGHTS = "weights",
-    LSE = "lse",
-    NO_LSE = "no_lse",
-    QK_VEC4 = "qk_vec4",
-    QK_SCALAR = "qk_scalar",
-    V_VEC4 = "v_vec4",
-    V_SCALAR = "v_scalar",
+    PARAMS = "params.wgsl",
+    SCORE = "score.wgsl",
+    SOFTMAX_ROW = "softmax_row.wgsl",
+    TILE = "tile.wgsl",
+    TILE_SCORES = "tile_scores.wgsl",
+    TILE_VALUES = "tile_values.wgsl",
+    WEIGHTS = "weights.wgsl",
+    LSE = "lse.wgsl",
+    NO_LSE = "no_lse.wgsl",
+    QK_VEC4 = "qk_vec4.wgsl",
+    QK_SCALAR = "qk_scalar.wgsl",
+    V_VEC4 = "v_vec4.wgsl",
+    V_SCALAR = "v_scalar.wgsl",
 }
 
 /// The parts that depend on the problem and not on the algorithm.

@@ -67,7 +67,7 @@ unpack_newer() {
   local new=$PWD/target/mesa.part keys mirror suite deb lib apt
   say "unpacking a newer Mesa under target/mesa"
   rm -rf target/mesa "$new"
-  mkdir -p "$new"/{root,apt/{etc/apt/preferences.d,var/lib/apt,var/cache/apt}} && : >"$new/apt/status" || return 1
+  mkdir -p "$new"/{mesa,apt/{etc/apt/preferences.d,var/lib/apt,var/cache/apt}} && : >"$new/apt/status" || return 1
   apt=(apt-get -q -o Dir="$new/apt" -o Dir::State::status="$new/apt/status"
     -o Dir::Etc::sourcelist="$new/apt/sources.list" -o Dir::Etc::sourceparts=-
     -o APT::Architectures="$(dpkg --print-architecture)" # no foreign ones
@@ -83,16 +83,16 @@ unpack_newer() {
     awk '$1 == "main" && $2 !~ "[-/]" && !seen[$3]++ { print $3 }') >"$new/apt/log" 2>&1
   for deb in "$new"/apt/var/cache/apt/archives/*.deb; do
     [ -e "$deb" ] || { say "no mirror had one; apt's words are in target/mesa.part/apt/log"; return 1; }
-    dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new/root" || return 1
+    dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new/mesa" || return 1
   done
-  lib=$(cd "$new" && find root -name libvulkan_lvp.so -printf %h) && [ -n "$lib" ] || return 1
-  find "$new/root" -name 'libvulkan_*' ! -name libvulkan_lvp.so -delete # GPU drivers, a third of the size
+  lib=$(cd "$new" && find mesa -name libvulkan_lvp.so -printf %h) && [ -n "$lib" ] || return 1
+  find "$new/mesa" -name 'libvulkan_*' ! -name libvulkan_lvp.so -delete # GPU drivers, a third of the size
   # The newer Mesa needs its own, newer C library, and that C library's own program loader to start the program.
   cat >"$new/run" <<END
 #!/usr/bin/env bash
 # run PROGRAM [ARGS...]: with the Mesa and the C library unpacked here
 here=\$(cd "\$(dirname "\$0")" && pwd)
-export VK_DRIVER_FILES=\$(echo "\$here"/root/usr/share/vulkan/icd.d/lvp_icd*.json) VK_LOADER_LAYERS_DISABLE='~implicit~'
+export VK_DRIVER_FILES=\$(echo "\$here"/mesa/usr/share/vulkan/icd.d/lvp_icd*.json) VK_LOADER_LAYERS_DISABLE='~implicit~'
 exec "\$here"/$lib/ld-linux*.so.* --library-path "\$here/$lib" "\$@"
 END
   chmod +x "$new/run" && rm -rf "$new/apt" && mv "$new" target/mesa

@@ -63,9 +63,13 @@ impl Gpu {
         let steps = session.bound.steps();
         for step in 0..steps {
             session.submit(self, step).await?;
-            progress(Progress { done: step + 1, steps });
+            if step + 1 < steps {
+                self.reached().await?;
+                progress(Progress { done: step + 1, steps });
+            }
         }
-        let outputs = session.read(self).await?;
+        let outputs = session.read(self).await?; // which waits for the last step
+        progress(Progress { done: steps, steps });
         lock(&self.sessions).put(spec.clone(), session);
         Ok(outputs)
     }
@@ -136,8 +140,7 @@ impl Session {
         gpu.queue.submit([encoder.finish()]);
         let refusal = scopes.close("a submission");
         recorded?;
-        refusal.await?;
-        gpu.reached().await
+        refusal.await
     }
 
     async fn read(&self, gpu: &Gpu) -> Result<Outputs<f32>, Error> {

@@ -38,7 +38,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them, in order of preference.
+    /// All of them.
     pub const ALL: [Self; 2] = [Self::Prefill, Self::Stages];
 
     /// Its name.
@@ -95,7 +95,7 @@ pub struct Program {
     /// The way it computes.
     pub algorithm: Algorithm,
     /// Why this way.
-    pub because: String,
+    pub because: &'static str,
     /// Its kernels, in order.
     pub stages: Vec<Stage>,
     /// Its dispatches, in order.
@@ -105,21 +105,18 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program for `spec`: by the forced algorithm, or by the first that can run.
+    /// The program for `spec`, by the forced algorithm or the one that gives what the spec asks for in the least memory.
     pub fn new(spec: &Spec, caps: &Caps, forced: Option<Algorithm>) -> Result<Self, Error> {
         spec.check()?;
-        match forced {
-            Some(algorithm) => Self::by(algorithm, spec, caps, "the caller asked for it".into()),
-            None => match Self::by(Algorithm::Prefill, spec, caps, "one pass and no memory for the weights".into()) {
-                Err(Error::Kernel { kernel, because }) => {
-                    Self::by(Algorithm::Stages, spec, caps, format!("{kernel} cannot run: {because}"))
-                }
-                program => program,
-            },
-        }
+        let (algorithm, because) = match forced {
+            Some(algorithm) => (algorithm, "the caller asked for it"),
+            None if spec.weights => (Algorithm::Stages, "the attention weights were asked for"),
+            None => (Algorithm::Prefill, "one pass, and no memory for the attention weights"),
+        };
+        Self::by(algorithm, because, spec, caps)
     }
 
-    fn by(algorithm: Algorithm, spec: &Spec, caps: &Caps, because: String) -> Result<Self, Error> {
+    fn by(algorithm: Algorithm, because: &'static str, spec: &Spec, caps: &Caps) -> Result<Self, Error> {
         let mut program = Self { algorithm, because, stages: vec![], steps: vec![], workspace_bytes: 0 };
         for (kernel, weights, band) in kernels(algorithm, spec, caps)? {
             check_storage_buffers(&kernel, caps)?;

@@ -173,10 +173,10 @@ fn every_variant_says_what_is_wrong() {
 fn algorithms_without_a_device_say_what_they_lack() {
     let small = |invocations, workgroup_bytes| Caps { invocations, workgroup_bytes, ..Caps::webgpu() };
     let refusal = |caps| kernels::Program::new(&spec(), &caps, None).expect_err("too small").to_string();
-    // Without a fused kernel the stages are tried, and their refusal is what remains.
-    let few = "kernel scores cannot run: it needs 64 invocations, the device has 32";
+    // Nothing falls back to stages, whose memory grows with the product of the lengths.
+    let few = "kernel prefill cannot run: it needs 64 invocations, the device has 32";
     assert_eq!(refusal(small(32, 16384)), few);
-    let little = "kernel scores cannot run: it needs 9216 bytes of workgroup memory, the device has 1000";
+    let little = "kernel prefill cannot run: it needs 14848 bytes of workgroup memory, the device has 1000";
     assert_eq!(refusal(small(256, 1000)), little);
     let shape = Shape { value_dim: 512, ..SHAPE };
     let stages = kernels::Program::new(&wgpu_attention::Spec::new(shape).weights(), &Caps::webgpu(), None);
