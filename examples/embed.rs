@@ -225,13 +225,13 @@ async fn read(device: &wgpu::Device, staging: &wgpu::Buffer) -> Result<[Vec<f32>
 /// Does the same on the CPU. The reference takes the same specs and reads the packed tensors as they are.
 fn verify(host: &Host, [attended, out]: &[Vec<f32>; 2]) -> Result<()> {
     let Host { qkv, hidden, other } = host;
-    check("self-attention", &self_spec(), &Inputs { q: qkv, k: qkv, v: qkv }, attended)?;
+    check("self-attention", &self_spec(), &Inputs::new(qkv, qkv, qkv), attended)?;
     let hidden: Vec<f32> = hidden.iter().zip(attended).map(|(hidden, attended)| hidden + attended).collect();
-    check("cross-attention", &cross_spec(), &Inputs { q: &hidden, k: other, v: other }, out)
+    check("cross-attention", &cross_spec(), &Inputs::new(&hidden, other, other), out)
 }
 
 fn check(name: &str, spec: &Spec, inputs: &Inputs<'_>, out: &[f32]) -> Result<()> {
-    let outputs = Outputs { out: out.to_vec(), lse: None, weights: None, scores: None };
+    let outputs = Outputs::of(out.to_vec());
     for margin in reference::check(spec, inputs, &outputs).map_err(|wrong| format!("{name}: {wrong}"))? {
         println!("error       {name}: {margin}");
     }

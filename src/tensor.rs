@@ -47,6 +47,7 @@ impl Tensor {
 
 /// The inputs of a problem in host memory, laid out as the spec says.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Inputs<'a> {
     /// Queries.
     pub q: &'a [f32],
@@ -60,6 +61,7 @@ pub struct Inputs<'a> {
 ///
 /// Elements of `out` that no index reaches (gaps between strides) are 0.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Outputs<T> {
     /// `[batch, q_heads, q_len, value_dim]` in its layout.
     pub out: Vec<T>,
@@ -72,6 +74,12 @@ pub struct Outputs<T> {
 }
 
 impl<T> Outputs<T> {
+    /// An output and nothing else, for instance to [`check`](crate::reference::check) what a device of yours computed.
+    #[must_use]
+    pub const fn of(out: Vec<T>) -> Self {
+        Self { out, lse: None, weights: None, scores: None }
+    }
+
     /// One output by its tensor; `None` where it was not asked for.
     #[must_use]
     pub fn get(&self, tensor: Tensor) -> Option<&[T]> {
@@ -85,7 +93,13 @@ impl<T> Outputs<T> {
     }
 }
 
-impl Inputs<'_> {
+impl<'a> Inputs<'a> {
+    /// Queries, keys, values.
+    #[must_use]
+    pub const fn new(q: &'a [f32], k: &'a [f32], v: &'a [f32]) -> Self {
+        Self { q, k, v }
+    }
+
     /// Whether each slice reaches as far as its tensor.
     pub fn check(&self, spec: &Spec) -> Result<(), Error> {
         for (tensor, slice) in self.slices() {

@@ -27,7 +27,7 @@ fn inputs(seed: u64) -> [Vec<f32>; 3] {
 
 fn check(gpu: &Gpu, spec: &Spec, seed: u64) {
     let [q, k, v] = inputs(seed);
-    let inputs = Inputs { q: &q, k: &k, v: &v };
+    let inputs = Inputs::new(&q, &k, &v);
     let outputs = gpu.run(spec, &inputs).expect("it runs");
     reference::check(spec, &inputs, &outputs).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
 }
@@ -81,7 +81,7 @@ fn futures_finish_under_an_executor_that_never_polls_the_device() {
     let ([q, k, v], spec) = (inputs(3), Spec::new(SHAPE));
     let work = async move {
         let gpu = Gpu::request().await?;
-        gpu.run_async(&spec, &Inputs { q: &q, k: &k, v: &v }).await
+        gpu.run_async(&spec, &Inputs::new(&q, &k, &v)).await
     };
     let mut work: Pin<Box<dyn Future<Output = Result<Outputs<f32>, Error>> + Send>> = Box::pin(work);
     let waker = Arc::new(Unpark(thread::current(), AtomicUsize::new(0)));
@@ -104,7 +104,7 @@ fn progress_counts_to_the_end() {
     let spec = Spec::new(shape).mask(Mask::window(Some(2), Some(2))).align(Align::Start);
     let (q, k, v) = (numbers(2 * 3000 * 512, 1), numbers(3000 * 512, 2), numbers(3000 * 4, 3));
     let mut seen = Vec::new();
-    let inputs = Inputs { q: &q, k: &k, v: &v };
+    let inputs = Inputs::new(&q, &k, &v);
     let run = gpu.run_with_progress(&spec, &inputs, |progress| seen.push(progress));
     pollster::block_on(run).expect("it runs");
     let steps = gpu.attention().plan(&spec).expect("it plans").steps();
@@ -117,7 +117,7 @@ fn progress_counts_to_the_end() {
 fn inputs_too_short_are_refused_and_the_next_call_works() {
     let (gpu, spec) = (gpu(), Spec::new(SHAPE));
     let [q, k, v] = inputs(1);
-    let refused = gpu.run(&spec, &Inputs { q: &q, k: &k[1..], v: &v });
+    let refused = gpu.run(&spec, &Inputs::new(&q, &k[1..], &v));
     assert_eq!(refused, Err(Error::Input { name: "k", got: 70 * 12 - 1, needs: 70 * 12 }));
     check(&gpu, &spec, 1);
 }
@@ -129,7 +129,7 @@ fn a_destroyed_device_is_an_error() {
     check(&gpu, &spec, 1);
     gpu.device().destroy();
     let [q, k, v] = inputs(1);
-    let error = gpu.run(&spec, &Inputs { q: &q, k: &k, v: &v }).expect_err("the device is gone");
+    let error = gpu.run(&spec, &Inputs::new(&q, &k, &v)).expect_err("the device is gone");
     println!("{error}");
     assert!(matches!(error, Error::Lost { .. } | Error::Device { .. }), "{error}");
 }

@@ -151,7 +151,7 @@ fn checked(change: impl FnOnce(&mut Outputs<f32>)) -> Result<usize, (Tensor, usi
     let spec = Spec::new(shape).mask(Mask::causal()).align(Align::At(-1));
     let spec = spec.lse().weights().scores(ScoreStage::Masked);
     let data: Vec<_> = (0..12).map(|i| (i * 7 % 12) as f32 / 4.0 - 1.0).collect();
-    let inputs = Inputs { q: &data, k: &data[4..], v: &data[2..] };
+    let inputs = Inputs::new(&data, &data[4..], &data[2..]);
     let mut outputs = reference::naive(&spec, &inputs);
     change(&mut outputs);
     check(&spec, &inputs, &outputs).map(|margins| margins.len()).map_err(|wrong| (wrong.tensor, wrong.mismatch.index))
@@ -193,7 +193,7 @@ fn tiny_problems_are_not_refused_by_bad_luck() {
         let spec = Spec::new(shape).lse();
         let mut numbers = |n: u32| (0..n).map(|_| 4.0 * rng.f32() - 2.0).collect::<Vec<f32>>();
         let (q, k, v) = (numbers(q_len * head_dim), numbers(kv_len * head_dim), numbers(kv_len * value_dim));
-        let inputs = Inputs { q: &q, k: &k, v: &v };
+        let inputs = Inputs::new(&q, &k, &v);
         let twin = reference::tiled(&spec, &inputs, Tiles { rows: 32, keys: 8 });
         check(&spec, &inputs, &twin).unwrap_or_else(|wrong| panic!("{n}: {wrong}"));
         let (oracle, naive) = (reference::attention(&spec, &inputs), reference::naive(&spec, &inputs));

@@ -264,7 +264,7 @@ fn gpu_runs_and_reads_back() {
     let (q, k, v) = ([1.0; 192], [1.0; 160], [1.0; 160]);
     let mut progress = Vec::new();
     for _ in 0..2 {
-        let inputs = Inputs { q: &q, k: &k, v: &v };
+        let inputs = Inputs::new(&q, &k, &v);
         let Poll::Ready(outputs) = spin(gpu.run_with_progress(&spec, &inputs, |at| progress.push(at))) else {
             panic!("it never ends");
         };
@@ -296,7 +296,7 @@ fn values_and_futures_cross_threads() {
     shared::<(Attention, Plan, Bound, Gpu, Spec, Error, Bindings<'_>)>();
     let noop = Noop::new();
     let (spec, gpu) = (Spec::new(SHAPE), Gpu::from_device(noop.device.clone(), noop.queue.clone()));
-    let inputs = Inputs { q: &[], k: &[], v: &[] };
+    let inputs = Inputs::new(&[], &[], &[]);
     sent(noop.attention.plan_async(&spec));
     sent(noop.attention.plan_with_async(Algorithm::Stages, &spec));
     sent(gpu.run_async(&spec, &inputs));

@@ -22,11 +22,8 @@ use wgpu_attention::{
 /// e = {j: exp(s[j] - m) for j in vis}; t = fsum(e.values()); w = [e.get(j, 0.0) / t for j in range(3)]
 /// out = [fsum(w[j] * v[j][d] for j in range(3)) for d in range(2)]; lse = m + log(t)
 /// ```
-const SMALL: Inputs<'_> = Inputs {
-    q: &[0.5, -1.25, 2.0, 0.75],
-    k: &[1.0, 0.25, -0.5, 1.5, 0.125, -2.0],
-    v: &[1.0, -2.0, 0.5, 4.0, -3.0, 0.25],
-};
+const SMALL: Inputs<'_> =
+    Inputs::new(&[0.5, -1.25, 2.0, 0.75], &[1.0, 0.25, -0.5, 1.5, 0.125, -2.0], &[1.0, -2.0, 0.5, 4.0, -3.0, 0.25]);
 
 fn small() -> Spec {
     Spec::new(Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 2, kv_len: 3, head_dim: 2, value_dim: 2 })
@@ -76,7 +73,7 @@ fn oracle_gives_the_numbers_of_another_program_under_a_mask() {
 #[test]
 fn the_default_scale_is_one_over_the_root_of_head_dim() {
     let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1, kv_len: 1, head_dim: 4, value_dim: 1 };
-    let inputs = Inputs { q: &[1.0, 2.0, 3.0, 4.0], k: &[1.0; 4], v: &[7.0] };
+    let inputs = Inputs::new(&[1.0, 2.0, 3.0, 4.0], &[1.0; 4], &[7.0]);
     let found = attention(&Spec::new(shape).lse(), &inputs);
     assert_eq!((found.out, found.lse), (vec![7.0], Some(vec![5.0])));
 }

@@ -195,12 +195,12 @@ fn work_is_limited() {
 #[test]
 fn short_inputs_are_refused_by_name() {
     let (q, k, v) = ([0.0; 192], [0.0; 160], [0.0; 120]);
-    let inputs = Inputs { q: &q, k: &k, v: &v };
+    let inputs = Inputs::new(&q, &k, &v);
     assert_eq!(inputs.check(&spec()), Ok(()));
     let short = |name, got, needs| Err(Error::Input { name, got, needs });
-    assert_eq!(Inputs { q: &q[1..], ..inputs }.check(&spec()), short("q", 191, 192));
-    assert_eq!(Inputs { k: &k[1..], ..inputs }.check(&spec()), short("k", 159, 160));
-    assert_eq!(Inputs { v: &v[1..], ..inputs }.check(&spec()), short("v", 119, 120));
+    assert_eq!(Inputs::new(&q[1..], &k, &v).check(&spec()), short("q", 191, 192));
+    assert_eq!(Inputs::new(&q, &k[1..], &v).check(&spec()), short("k", 159, 160));
+    assert_eq!(Inputs::new(&q, &k, &v[1..]).check(&spec()), short("v", 119, 120));
 }
 
 #[test]

@@ -107,7 +107,7 @@ impl<'a> Case<'a> {
         // Refuses what the device cannot bind before memory is taken for it.
         gpu.attention().plan(spec)?;
         let [q, k, v] = [sources[0].floats()?, sources[1].floats()?, sources[2].floats()?];
-        let outputs = gpu.run(spec, &Inputs { q: &q, k: &k, v: &v })?;
+        let outputs = gpu.run(spec, &Inputs::new(&q, &k, &v))?;
         // Each case is a problem of its own: its buffers would never serve again.
         gpu.clear();
         Ok(self.named(outputs))

@@ -65,7 +65,7 @@ impl Sentence {
     pub(crate) fn layer(&self, layer: usize) -> Inputs<'_> {
         let size = self.qkv[0].len() / self.layers;
         let [q, k, v] = self.qkv.each_ref().map(|values| &values[layer * size..][..size]);
-        Inputs { q, k, v }
+        Inputs::new(q, k, v)
     }
 
     /// Where the weights of one head lie among those of its layer.

@@ -19,7 +19,7 @@ const SESSIONS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 /// use wgpu_attention::{Gpu, Inputs, Shape, Spec};
 /// let gpu = Gpu::new()?;
 /// let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 2, kv_len: 2, head_dim: 1, value_dim: 1 };
-/// let inputs = Inputs { q: &[0.0, 0.0], k: &[1.0, 2.0], v: &[1.0, 3.0] };
+/// let inputs = Inputs::new(&[0.0, 0.0], &[1.0, 2.0], &[1.0, 3.0]);
 /// assert_eq!(gpu.run(&Spec::new(shape), &inputs)?.out, [2.0, 2.0]);
 /// # Ok::<(), wgpu_attention::Error>(())
 /// ```

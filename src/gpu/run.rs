@@ -165,7 +165,7 @@ impl Session {
 
     fn outputs(&self) -> Result<Outputs<f32>, Error> {
         let bytes = self.staging.get_mapped_range(..).map_err(|error| Error::Lost { because: error.to_string() })?;
-        let mut outputs = Outputs { out: Vec::new(), lse: None, weights: None, scores: None };
+        let mut outputs = Outputs::of(Vec::new());
         let mut at = 0;
         for (view, buffer) in self.buffers.iter().filter(|(view, _)| is_output(view)) {
             let size = buffer.size() as usize;

@@ -44,7 +44,8 @@ pub struct Row<T> {
 /// use wgpu_attention::{Inputs, Shape, Spec, reference};
 /// let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1, kv_len: 2, head_dim: 1, value_dim: 1 };
 /// // The scores are 0 and log 3, so the weights are 1/4 and 3/4.
-/// let inputs = Inputs { q: &[1.0], k: &[0.0, 3f32.ln()], v: &[8.0, 4.0] };
+/// let k = [0.0, 3f32.ln()];
+/// let inputs = Inputs::new(&[1.0], &k, &[8.0, 4.0]);
 /// let out = reference::attention(&Spec::new(shape), &inputs).out;
 /// approx::assert_relative_eq!(out[0], 8.0 / 4.0 + 4.0 * 3.0 / 4.0, max_relative = 1e-7);
 /// ```

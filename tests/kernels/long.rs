@@ -33,9 +33,9 @@ fn rows_of_8k_by_8k() {
         let shape = Shape { q_len: 1, ..*case.spec.shape() };
         let alone = Spec::new(shape).mask(Mask::causal()).align(Align::At(i as i32)).lse();
         let rows = i * 64..(i + 1) * 64;
-        let inputs = Inputs { q: &case.q[rows.clone()], k: &case.k, v: &case.v };
-        let (out, lse) = (outputs.out[rows].to_vec(), Some(vec![lse[i]]));
-        let row = Outputs { out, lse, weights: None, scores: None };
+        let inputs = Inputs::new(&case.q[rows.clone()], &case.k, &case.v);
+        let mut row = Outputs::of(outputs.out[rows].to_vec());
+        row.lse = Some(vec![lse[i]]);
         reference::check(&alone, &inputs, &row).unwrap_or_else(|wrong| panic!("row {i}: {wrong}"));
     }
 }

@@ -161,7 +161,7 @@ fn the_callers_handlers_see_only_the_callers_errors() {
     let few = wgpu_attention::Caps { invocations: 1, ..wgpu_attention::Caps::webgpu() };
     assert!(noop.attention.limited(few).plan(&Spec::new(SHAPE)).is_err());
     let gpu = Gpu::from_device(noop.device.clone(), noop.queue.clone());
-    assert!(gpu.run(&Spec::new(SHAPE), &Inputs { q: &[], k: &[], v: &[] }).is_err());
+    assert!(gpu.run(&Spec::new(SHAPE), &Inputs::new(&[], &[], &[])).is_err());
     assert!(now(scope.pop()).is_none(), "the caller's scope caught what was not the caller's");
     assert_eq!(noop.uncaught(), 0);
     noop.buffer(1 << 60, STORAGE);

@@ -35,7 +35,7 @@ impl Problem {
     }
 
     pub(crate) fn inputs(&self) -> Inputs<'_> {
-        Inputs { q: &self.q, k: &self.k, v: &self.v }
+        Inputs::new(&self.q, &self.k, &self.v)
     }
 }
 
@@ -87,12 +87,11 @@ impl Way {
 
 fn widened(outputs: Outputs<f32>) -> Outputs<f64> {
     let wide = |data: Vec<f32>| data.into_iter().map(f64::from).collect();
-    Outputs {
-        out: wide(outputs.out),
-        lse: outputs.lse.map(wide),
-        weights: outputs.weights.map(wide),
-        scores: outputs.scores.map(wide),
-    }
+    let mut widened = Outputs::of(wide(outputs.out));
+    widened.lse = outputs.lse.map(wide);
+    widened.weights = outputs.weights.map(wide);
+    widened.scores = outputs.scores.map(wide);
+    widened
 }
 
 /// Panics unless each pair is equal or at most `limit` apart.

@@ -60,7 +60,7 @@ const CASES: &[Case] = &[
     ("Steps", steps, "steps 1..2 are outside 0..1"),
     (
         "Input",
-        || Inputs { q: &[], k: &[], v: &[] }.check(&spec()).expect_err("they are empty"),
+        || Inputs::new(&[], &[], &[]).check(&spec()).expect_err("they are empty"),
         "input q has 0 elements, needs 192",
     ),
     // Really provoked below, in a process of its own.
@@ -126,7 +126,7 @@ fn steps() -> Error {
 fn lost() -> Error {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
     let (gpu, data) = (Gpu::from_device(device, queue), [0.0; 192]);
-    let run = || gpu.run(&spec(), &Inputs { q: &data, k: &data, v: &data });
+    let run = || gpu.run(&spec(), &Inputs::new(&data, &data, &data));
     run().expect("the device is there");
     gpu.device().destroy();
     run().expect_err("the device is gone")

@@ -72,11 +72,11 @@ fn naive_row(problem: &Problem, inputs: &Inputs<'_>, place: Place) -> Vec<f32> {
     let spec = &problem.spec;
     let shape = spec.shape();
     let keys = Place { head: place.head / (shape.q_heads / shape.kv_heads), i: 0, ..place };
-    let one = Inputs {
-        q: rows(spec, Tensor::Q, inputs.q, place, 1),
-        k: rows(spec, Tensor::K, inputs.k, keys, shape.kv_len),
-        v: rows(spec, Tensor::V, inputs.v, keys, shape.kv_len),
-    };
+    let one = Inputs::new(
+        rows(spec, Tensor::Q, inputs.q, place, 1),
+        rows(spec, Tensor::K, inputs.k, keys, shape.kv_len),
+        rows(spec, Tensor::V, inputs.v, keys, shape.kv_len),
+    );
     reference::naive(&problem.workload.row(place.i), &one).out
 }
 

@@ -40,7 +40,7 @@ impl Problem {
     }
 
     pub(crate) fn inputs(&self) -> Inputs<'_> {
-        Inputs { q: &self.q, k: &self.k, v: &self.v }
+        Inputs::new(&self.q, &self.k, &self.v)
     }
 
     /// The problem's buffers bound to a plan for it, and a workspace where it needs one.

@@ -29,7 +29,7 @@ impl Buffers {
 
     /// The outputs, or which margin was written.
     pub(crate) fn outputs(&self, gpu: &Gpu) -> Result<Outputs<f32>, String> {
-        let mut outputs = Outputs { out: vec![], lse: None, weights: None, scores: None };
+        let mut outputs = Outputs::of(vec![]);
         for (view, buffer) in self.0.iter().filter(|(view, _)| view.written) {
             let data = read(gpu, buffer);
             let inside = MARGIN..data.len() - MARGIN;

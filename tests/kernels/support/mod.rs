@@ -36,7 +36,7 @@ impl Case {
     }
 
     pub(crate) fn inputs(&self) -> Inputs<'_> {
-        Inputs { q: &self.q, k: &self.k, v: &self.v }
+        Inputs::new(&self.q, &self.k, &self.v)
     }
 
     /// Compares every output with the oracle under the tolerance rule; gaps must hold `gap` still.
