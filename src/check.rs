@@ -59,10 +59,10 @@ impl Spec {
     /// Features that the API has and no kernel computes yet.
     fn check_built(&self) -> Result<(), Error> {
         let missing = [
-            (self.types[0] != DType::F32, "q_type other than f32"),
-            (self.types[1] != DType::F32, "kv_type other than f32"),
-            (self.types[2] != DType::F32, "out_type other than f32"),
-            (self.types[3] != DType::F32, "bias_type other than f32"),
+            (self.types.q != DType::F32, "q_type other than f32"),
+            (self.types.kv != DType::F32, "kv_type other than f32"),
+            (self.types.out != DType::F32, "out_type other than f32"),
+            (self.types.bias != DType::F32, "bias_type other than f32"),
             (self.softcap.is_some(), "softcap"),
             (self.bias.is_some(), "bias"),
             (self.keep.is_some(), "keep"),

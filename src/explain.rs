@@ -36,7 +36,7 @@ impl Display for Explanation {
         writeln!(
             f,
             "precision   q {}, k and v {}, out {}; accumulated in f32",
-            spec.types[0], spec.types[1], spec.types[2]
+            spec.types.q, spec.types.kv, spec.types.out
         )?;
         writeln!(f, "device      {}", planned.caps.adapter)?;
         for stage in &program.stages {

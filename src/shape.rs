@@ -1,6 +1,6 @@
 //! The sizes of a problem, and the small choices that a spec is made of.
 
-use crate::layout::Layout;
+use crate::{dtype::DType, layout::Layout};
 
 /// Largest `head_dim` and `value_dim`.
 pub const MAX_DIM: u32 = 512;
@@ -70,4 +70,13 @@ impl std::fmt::Debug for Bits {
 pub(crate) struct ScoreTensor {
     pub(crate) layout: Layout,
     pub(crate) columns: u32,
+}
+
+/// The element type of each tensor that has a choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Types {
+    pub(crate) q: DType,
+    pub(crate) kv: DType,
+    pub(crate) out: DType,
+    pub(crate) bias: DType,
 }

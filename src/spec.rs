@@ -4,7 +4,7 @@ use crate::{
     dtype::DType,
     layout::{Layout, Order},
     mask::{Align, Band, Mask},
-    shape::{Bits, ScoreStage, ScoreTensor, Shape, Slopes},
+    shape::{Bits, ScoreStage, ScoreTensor, Shape, Slopes, Types},
     tensor::Tensor,
 };
 
@@ -36,8 +36,9 @@ pub struct Spec {
     pub(crate) align: Option<Align>,
     pub(crate) scale: Option<Bits>,
     pub(crate) order: Order,
+    /// Of q, k, v and out, in the order of [`Tensor`].
     pub(crate) layouts: [Option<Layout>; 4],
-    pub(crate) types: [DType; 4],
+    pub(crate) types: Types,
     pub(crate) lse: bool,
     pub(crate) weights: bool,
     pub(crate) scores: Option<ScoreStage>,
@@ -63,7 +64,7 @@ impl Spec {
             scale: None,
             order: Order::default(),
             layouts: [None; 4],
-            types: [DType::F32; 4],
+            types: Types::default(),
             lse: false,
             weights: false,
             scores: None,
@@ -131,25 +132,25 @@ impl Spec {
 
     /// Element type of q. Not yet built: anything but f32.
     pub fn q_type(mut self, dtype: DType) -> Self {
-        self.types[0] = dtype;
+        self.types.q = dtype;
         self
     }
 
     /// Element type of k and v. Not yet built: anything but f32.
     pub fn kv_type(mut self, dtype: DType) -> Self {
-        self.types[1] = dtype;
+        self.types.kv = dtype;
         self
     }
 
     /// Element type of out. Not yet built: anything but f32.
     pub fn out_type(mut self, dtype: DType) -> Self {
-        self.types[2] = dtype;
+        self.types.out = dtype;
         self
     }
 
     /// Element type of the bias. Not yet built: anything but f32.
     pub fn bias_type(mut self, dtype: DType) -> Self {
-        self.types[3] = dtype;
+        self.types.bias = dtype;
         self
     }
 

@@ -44,18 +44,21 @@ impl Spec {
     pub fn view(&self, tensor: Tensor) -> Option<View> {
         let s = &self.shape;
         let (wanted, sizes, dtype, written) = match tensor {
-            Tensor::Q => (true, [s.batch, s.q_heads, s.q_len, s.head_dim], self.types[0], false),
-            Tensor::K => (true, [s.batch, s.kv_heads, s.kv_len, s.head_dim], self.types[1], false),
-            Tensor::V => (true, [s.batch, s.kv_heads, s.kv_len, s.value_dim], self.types[1], false),
-            Tensor::Out => (true, [s.batch, s.q_heads, s.q_len, s.value_dim], self.types[2], true),
+            Tensor::Q => (true, [s.batch, s.q_heads, s.q_len, s.head_dim], self.types.q, false),
+            Tensor::K => (true, [s.batch, s.kv_heads, s.kv_len, s.head_dim], self.types.kv, false),
+            Tensor::V => (true, [s.batch, s.kv_heads, s.kv_len, s.value_dim], self.types.kv, false),
+            Tensor::Out => (true, [s.batch, s.q_heads, s.q_len, s.value_dim], self.types.out, true),
             Tensor::Lse => (self.lse, [s.batch, s.q_heads, s.q_len, 1], DType::F32, true),
             Tensor::Weights => return self.weights.then(|| self.pairs(tensor)),
             Tensor::Scores => return self.scores.map(|_| self.pairs(tensor)),
             Tensor::Workspace => return None,
         };
-        let order = if (tensor as usize) < self.layouts.len() { self.order } else { Order::Bhsd };
-        let dense = order.layout(sizes[1], sizes[2], sizes[3]);
-        let layout = self.layouts.get(tensor as usize).copied().flatten().unwrap_or(dense);
+        // Only q, k, v and out have an order and layouts of choice.
+        let (order, chosen) = match self.layouts.get(tensor as usize) {
+            Some(layout) => (self.order, *layout),
+            None => (Order::Bhsd, None),
+        };
+        let layout = chosen.unwrap_or_else(|| order.layout(sizes[1], sizes[2], sizes[3]));
         wanted.then_some(View { tensor, sizes, layout, dtype, written })
     }
 
