@@ -93,7 +93,10 @@ impl Gpu {
         {
             let device = self.device.clone();
             // A failed poll drops the callbacks, which ends the wait below.
-            std::thread::spawn(move || drop(device.poll(wgpu::PollType::wait_indefinitely())));
+            let poll = move || drop(device.poll(wgpu::PollType::wait_indefinitely()));
+            if std::thread::Builder::new().spawn(poll.clone()).is_err() {
+                poll(); // the system has no thread left: then the caller's own waits
+            }
         }
         async move {
             let lost = |because: String| Error::Lost { because };
