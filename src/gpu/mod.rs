@@ -63,6 +63,11 @@ impl Gpu {
 
     /// The adapter that [`request`](Self::request) takes, for callers who make their own device of it.
     pub async fn adapter(preference: wgpu::PowerPreference) -> Result<wgpu::Adapter, Error> {
+        if wgpu::Instance::enabled_backend_features().is_empty() {
+            return Err(Error::NoAdapter {
+                because: "nothing: no backend of wgpu is compiled into this program".into(),
+            });
+        }
         let wanted = std::env::var("WGPU_ADAPTER_NAME").ok().map(|name| name.to_lowercase());
         // GL last: it is the slowest way to a GPU that another backend reaches too.
         let backends = match wgpu::Backends::from_env() {
@@ -93,13 +98,6 @@ impl Gpu {
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let attention = Attention::new(&device);
         Self { attention, device, queue, sessions: Mutex::new(LruCache::new(SESSIONS)) }
-    }
-
-    /// The same device with another [`Attention`] on it, for instance [`Attention::checked`].
-    #[must_use]
-    pub fn with_attention(self, attention: Attention) -> Self {
-        self.clear();
-        Self { attention, ..self }
     }
 
     /// The device.
