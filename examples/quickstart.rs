@@ -14,6 +14,7 @@ mod sentence;
 use std::{
     collections::HashSet,
     hash::Hash,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -48,8 +49,12 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    match run(&Options::parse(), &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
+        // A reader that closes the pipe early, such as `head`, has what it wanted.
+        Err(error) if error.downcast_ref().is_some_and(|e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("quickstart: {error}");
             ExitCode::FAILURE
@@ -57,23 +62,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<()> {
+fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
     let sentence = Sentence::parse(FILE)?;
     let word = find(&sentence, &options.word)?;
-    println!("sentence    {:?}", sentence.text);
-    println!("q, k, v     as all-MiniLM-L6-v2 computed them: {}\n", sizes(&sentence));
+    writeln!(out, "sentence    {:?}", sentence.text)?;
+    writeln!(out, "q, k, v     as all-MiniLM-L6-v2 computed them: {}\n", sizes(&sentence))?;
     let weights = match Gpu::new() {
-        Ok(gpu) => on_gpu(&gpu, &sentence)?,
+        Ok(gpu) => on_gpu(&gpu, &sentence, out)?,
         Err(error @ Error::NoAdapter { .. }) => {
-            println!("{error}\n");
-            on_cpu(&sentence)
+            writeln!(out, "{error}\n")?;
+            on_cpu(&sentence, out)?
         }
         Err(error) => return Err(error.into()),
     };
     let looks = chosen(&sentence, &looks(&sentence, &weights), word);
-    tell(&sentence, &looks);
+    tell(&sentence, &looks, out)?;
     draw(&sentence, &weights, &looks, &options.out)?;
-    println!("\npicture     {} shows the heads marked *", options.out.display());
+    writeln!(out, "\npicture     {} shows the heads marked *", options.out.display())?;
     Ok(())
 }
 
@@ -87,21 +92,25 @@ fn sizes(sentence: &Sentence) -> String {
 type Weights = Vec<Vec<f32>>;
 
 /// Fused, where the weights never exist, and in stages, which write them for those who want to see them.
-fn on_gpu(gpu: &Gpu, sentence: &Sentence) -> Result<Weights> {
+fn on_gpu(gpu: &Gpu, sentence: &Sentence, out: &mut dyn Write) -> Result<Weights> {
     let (fused, staged) = (sentence.spec(), sentence.spec().weights());
     let (_, first) = every_layer(gpu, sentence, &fused)?;
     let (outputs, again) = every_layer(gpu, sentence, &fused)?;
     let (seen, _) = every_layer(gpu, sentence, &staged)?;
     let (fused_error, staged_error) = (compare(sentence, &fused, &outputs)?, compare(sentence, &staged, &seen)?);
 
-    println!("{}", gpu.attention().plan(&fused)?.explain());
-    println!("time        {first:.1?} with compilation, then {again:.1?}: all layers, upload and read-back included");
+    writeln!(out, "{}", gpu.attention().plan(&fused)?.explain())?;
+    writeln!(
+        out,
+        "time        {first:.1?} with compilation, then {again:.1?}: all layers, upload and read-back included"
+    )?;
     let errors: Vec<_> = fused_error.iter().chain(&staged_error[1..]).map(ToString::to_string).collect();
-    println!("error       {}: against the f64 reference on the CPU", errors.join(", "));
-    println!(
+    writeln!(out, "error       {}: against the f64 reference on the CPU", errors.join(", "))?;
+    writeln!(
+        out,
         "weights     by a second plan, {}, which writes what the first never holds\n",
         gpu.attention().plan(&staged)?.algorithm()
-    );
+    )?;
     Ok(seen.into_iter().filter_map(|layer| layer.weights).collect())
 }
 
@@ -113,12 +122,12 @@ fn every_layer(gpu: &Gpu, sentence: &Sentence, spec: &Spec) -> Result<(Vec<Outpu
     Ok((outputs, start.elapsed()))
 }
 
-fn on_cpu(sentence: &Sentence) -> Weights {
+fn on_cpu(sentence: &Sentence, out: &mut dyn Write) -> Result<Weights> {
     let (start, spec) = (Instant::now(), sentence.spec().weights());
     let exact = (0..sentence.layers).filter_map(|layer| reference::attention(&spec, &sentence.layer(layer)).weights);
     let weights = exact.map(|layer| layer.iter().map(|&weight| weight as f32).collect()).collect();
-    println!("time        {:.1?} on the CPU, by the f64 reference that checks the GPU\n", start.elapsed());
-    weights
+    writeln!(out, "time        {:.1?} on the CPU, by the f64 reference that checks the GPU\n", start.elapsed())?;
+    Ok(weights)
 }
 
 /// The layer whose largest error is the largest, output by output; or what is wrong.
@@ -191,13 +200,14 @@ fn chosen(sentence: &Sentence, looks: &[Look], word: usize) -> Vec<Look> {
     own.into_iter().take(DRAWN).chain(others.into_iter().take(4)).collect()
 }
 
-fn tell(sentence: &Sentence, looks: &[Look]) {
-    println!("where words look hardest, of all heads; neighbours do not count:");
+fn tell(sentence: &Sentence, looks: &[Look], out: &mut dyn Write) -> Result<()> {
+    writeln!(out, "where words look hardest, of all heads; neighbours do not count:")?;
     for (index, look) in looks.iter().enumerate() {
         let [query, key] = [look.query, look.key].map(|token| &sentence.tokens[token]);
         let mark = if index < DRAWN { '*' } else { ' ' };
-        println!("  {mark} {query:<7} -> {key:<7}  {:.2}  layer {}, head {}", look.weight, look.layer, look.head);
+        writeln!(out, "  {mark} {query:<7} -> {key:<7}  {:.2}  layer {}, head {}", look.weight, look.layer, look.head)?;
     }
+    Ok(())
 }
 
 fn draw(sentence: &Sentence, weights: &Weights, looks: &[Look], file: &Path) -> Result<()> {
