@@ -3,9 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::{
-    kernels::{Kernel, Workgroup},
-    mask::{MAX_LEN, Mask},
+    kernels::{Stage, Workgroup},
+    mask::Band,
     plan::Plan,
+    shape::Shape,
     spec::Spec,
 };
 
@@ -40,7 +41,7 @@ impl Display for Explanation {
         )?;
         writeln!(f, "device      {}", planned.caps.adapter)?;
         for stage in &program.stages {
-            kernel_in_words(f, &stage.kernel, spec, planned.caps.workgroup_bytes)?;
+            kernel_in_words(f, stage, spec, planned.caps.workgroup_bytes)?;
         }
         let (steps, workspace, parameters) = (self.0.steps(), self.0.workspace_bytes(), self.0.parameter_bytes());
         let dispatches = if steps == 1 { "dispatch" } else { "dispatches" };
@@ -48,8 +49,8 @@ impl Display for Explanation {
     }
 }
 
-fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, spec: &Spec, device_bytes: u32) -> fmt::Result {
-    let shader = kernel.shader();
+fn kernel_in_words(f: &mut Formatter<'_>, stage: &Stage, spec: &Spec, device_bytes: u32) -> fmt::Result {
+    let shader = stage.kernel.shader();
     let Workgroup { invocations, bytes, rows, keys } = shader.workgroup();
     write!(
         f,
@@ -58,7 +59,7 @@ fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, spec: &Spec, device_b
     )?;
     writeln!(f, "reads {}", shader.loads())?;
     if keys > 0 {
-        let (computed, all) = tiles(spec, rows, keys);
+        let (computed, all) = tiles(spec.shape(), stage.band, [rows, keys]);
         write!(f, "            tiles of {rows} queries x {keys} keys, {computed} for each head")?;
         match all - computed {
             0 => writeln!(f)?,
@@ -69,8 +70,7 @@ fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, spec: &Spec, device_b
 }
 
 /// Tiles of one head that some query sees, and all of them.
-fn tiles(spec: &Spec, rows: u32, keys: u32) -> (u64, u64) {
-    let (shape, band) = (spec.shape(), spec.band());
+fn tiles(shape: &Shape, band: Band, [rows, keys]: [u32; 2]) -> (u64, u64) {
     let blocks = shape.q_len.div_ceil(rows);
     let visited = |block: u32| {
         let last = (block * rows + rows).min(shape.q_len) - 1;
@@ -78,13 +78,12 @@ fn tiles(spec: &Spec, rows: u32, keys: u32) -> (u64, u64) {
         u64::from(band.keys(last, shape.kv_len).end.div_ceil(keys).saturating_sub(first))
     };
     let all = u64::from(blocks) * u64::from(shape.kv_len.div_ceil(keys));
-    if spec.mask == Mask::FULL { (all, all) } else { ((0..blocks).map(visited).sum(), all) }
+    if band == Band::FULL { (all, all) } else { ((0..blocks).map(visited).sum(), all) }
 }
 
 fn mask_in_words(spec: &Spec) -> String {
     let band = spec.band();
-    let limit = MAX_LEN as i32;
-    match (band.lo > -limit, band.hi < limit) {
+    match (band.lo > Band::FULL.lo, band.hi < Band::FULL.hi) {
         (false, false) => "every key seen".into(),
         (false, true) => format!("query i sees keys up to i{:+}", band.hi),
         (true, false) => format!("query i sees keys from i{:+}", band.lo),

@@ -25,7 +25,7 @@ const DISCRETE_STEP_FLOPS: u64 = 1 << 37;
 const MAX_ITEMS: u64 = 1 << 31;
 
 /// Most dispatches of a program: 16 MiB of parameters, 10^15 operations.
-const MAX_STEPS: u64 = 1 << 16;
+const MAX_STEPS: usize = 1 << 16;
 
 /// A way to compute attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +76,8 @@ pub struct Stage {
     pub kernel: Kernel,
     /// Which tensor its `weights` binding is, where it has one.
     pub weights: Option<Tensor>,
+    /// The keys that it takes for visible.
+    pub band: Band,
 }
 
 /// One dispatch.
@@ -126,15 +128,20 @@ impl Program {
                 band_hi: band.hi,
                 ..Params::of(spec)
             };
-            program.steps.extend(dispatches(program.stages.len(), &kernel, params, spec, caps)?);
-            program.stages.push(Stage { kernel, weights: weights.map(|view| view.tensor) });
+            let dispatches = dispatches(program.stages.len(), &kernel, params, spec, caps)?;
+            let steps = program.steps.len() + dispatches.len();
+            if steps > MAX_STEPS {
+                return Err(Error::TooLarge {
+                    name: "the number of dispatches",
+                    got: steps as u64,
+                    max: MAX_STEPS as u64,
+                });
+            }
+            program.steps.extend(dispatches);
+            program.stages.push(Stage { kernel, weights: weights.map(|view| view.tensor), band });
             if let Some(workspace) = weights.filter(|view| view.tensor == Tensor::Workspace) {
                 program.workspace_bytes = workspace.bytes()?;
             }
-        }
-        let steps = program.steps.len() as u64;
-        if steps > MAX_STEPS {
-            return Err(Error::TooLarge { name: "the number of dispatches", got: steps, max: MAX_STEPS });
         }
         program.check_bindings(spec, caps)?;
         Ok(program)
@@ -190,7 +197,7 @@ fn dispatches(
     params: Params,
     spec: &Spec,
     caps: &Caps,
-) -> Result<impl Iterator<Item = Step> + use<>, Error> {
+) -> Result<impl ExactSizeIterator<Item = Step> + use<>, Error> {
     let shape = spec.shape();
     let Workgroup { rows, .. } = kernel.shader().workgroup();
     let blocks = shape.q_len.div_ceil(rows);
@@ -202,12 +209,10 @@ fn dispatches(
     let limit = u64::from(caps.workgroups.max(1));
     let step_flops = if caps.discrete { DISCRETE_STEP_FLOPS } else { STEP_FLOPS };
     let most = (step_flops / item_flops).clamp(1, limit.pow(2));
-    let steps = items.div_ceil(most);
-    if steps > MAX_STEPS {
-        return Err(Error::TooLarge { name: "the number of dispatches", got: steps, max: MAX_STEPS });
-    }
+    let steps = items.div_ceil(most) as usize;
     Ok((0..steps).map(move |step| {
-        let (first, end) = (step * most, items.min((step + 1) * most));
+        let first = step as u64 * most;
+        let end = items.min(first + most);
         let y = (end - first).div_ceil(limit);
         let x = (end - first).div_ceil(y);
         let params = Params { blocks, first: first as u32, end: end as u32, grid_x: x as u32, ..params };
