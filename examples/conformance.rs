@@ -1,9 +1,12 @@
 //! Runs acceptance cases and writes what they compute, for another program to compare.
 //!
 //! `cargo run --release --example conformance -- CASE... --out DIR` writes `DIR/<name>.safetensors` for every case.
+//! `--limits webgpu` and `--limits small` do so on a device that may do less.
 
 #[path = "support/case.rs"]
 mod case;
+#[path = "support/limits.rs"]
+mod limits;
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +19,10 @@ use clap::Parser;
 use indicatif::ProgressBar;
 use wgpu_attention::Gpu;
 
-use crate::case::{Case, Result};
+use crate::{
+    case::{Case, Result},
+    limits::Limits,
+};
 
 /// Runs acceptance cases; writes the outputs of each to DIR/<name>.safetensors.
 #[derive(Parser)]
@@ -27,11 +33,14 @@ struct Arguments {
     /// Where the outputs go; made if it is not there.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// What the device may do.
+    #[arg(long, value_enum, default_value_t = Limits::Adapter)]
+    limits: Limits,
 }
 
 fn main() -> ExitCode {
-    let Arguments { cases, out } = Arguments::parse();
-    match run_all(&cases, &out) {
+    let Arguments { cases, out, limits } = Arguments::parse();
+    match run_all(&cases, &out, limits) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
@@ -42,9 +51,9 @@ fn main() -> ExitCode {
 }
 
 /// How many cases were refused.
-fn run_all(cases: &[PathBuf], out: &Path) -> Result<usize> {
+fn run_all(cases: &[PathBuf], out: &Path, limits: Limits) -> Result<usize> {
     fs::create_dir_all(out).map_err(|error| format!("{} cannot be made: {error}", out.display()))?;
-    let gpu = Gpu::new()?;
+    let gpu = limits.gpu()?;
     let bar = ProgressBar::new(cases.len() as u64);
     let (mut written, mut refused) = (BTreeSet::new(), 0);
     for path in cases {

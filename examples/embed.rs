@@ -42,7 +42,7 @@ async fn run() -> Result<()> {
 
     // Once, when the engine loads: check the problem against the device, choose kernels, compile (`plan_async` in a browser).
     let attention = Attention::new(&device);
-    let (self_plan, cross_plan) = (attention.plan(&self_spec())?, attention.plan(&cross_spec())?);
+    let (self_plan, cross_plan) = (attention.plan(self_spec())?, attention.plan(cross_spec())?);
 
     // Once per set of buffers: check ranges and usages, make bind groups. q, k and v are one slice: where each lies in it,
     // the spec says.

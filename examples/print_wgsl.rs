@@ -1,6 +1,6 @@
 //! Prints the whole text of a kernel, as the driver gets it, for people who debug shaders. Needs no device.
 //!
-//! `cargo run --release --example print_wgsl -- prefill --head-dim 80 --lse > prefill.wgsl`
+//! `cargo run --release --example print_wgsl -- prefill --head-dim 80 --with lse,bias > prefill.wgsl`
 //!
 //! Comments at the top say what is bound and what one workgroup takes; `--list` lists the kernels. The text is valid WGSL,
 //! for a shader compiler or an editor.
@@ -13,8 +13,8 @@ use std::{
 
 use clap::Parser;
 use wgpu_attention::{
-    Caps, Layout, Shape, Spec,
-    kernels::{Kernel, Workgroup},
+    Align, Angles, Caps, DType, Layout, Pairs, Rotary, Shape, Slopes, Spec,
+    kernels::{Kernel, Program, Workgroup},
     shader::{Kind, declared},
 };
 
@@ -33,12 +33,16 @@ struct Options {
     /// Elements of a value [default: head_dim].
     #[arg(long, value_name = "N")]
     value_dim: Option<u32>,
-    /// Keys, which size the workgroup of softmax.
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    kv_len: u32,
-    /// The text that writes the log-sum-exp too.
+    /// Features of the problem, comma-separated. Kernels other than prefill need some: scores weights, classify bias or keep,
+    /// rotary append or rotated, pack kv_lens, merge parts.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    with: Vec<Feature>,
+    /// Element type of q, k, v, out and bias.
+    #[arg(long, value_enum, default_value_t = Type::F32)]
+    dtype: Type,
+    /// The text for devices whose shaders have 16-bit floats.
     #[arg(long)]
-    lse: bool,
+    f16: bool,
     /// The text for tensors at odd offsets, which cannot be read four elements at a time.
     #[arg(long)]
     scalar: bool,
@@ -48,6 +52,31 @@ struct Options {
     /// Bytes of workgroup memory that the device has.
     #[arg(long, value_name = "N", default_value_t = Caps::webgpu().workgroup_bytes)]
     bytes: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Feature {
+    Lse,
+    Weights,
+    Softcap,
+    Bias,
+    Keep,
+    Alibi,
+    Sinks,
+    KvLens,
+    Append,
+    Rotated,
+    Packed,
+    /// Keys longer than one binding.
+    Parts,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Type {
+    F32,
+    F16,
+    Bf16,
 }
 
 fn main() -> ExitCode {
@@ -70,19 +99,30 @@ fn text(options: &Options) -> Result<String, String> {
     let Some(name) = options.kernel.as_deref().filter(|_| !options.list) else {
         return Ok(Kernel::NAMES.join("\n") + "\n");
     };
-    let caps = Caps { workgroup_bytes: options.bytes, ..Caps::webgpu() };
-    let kernel = Kernel::named(name, &spec(options), &caps).map_err(|error| error.to_string())?;
-    Ok(header(&kernel) + &kernel.shader().source())
+    let mut caps = Caps { workgroup_bytes: options.bytes, f16: options.f16, ..Caps::webgpu() };
+    if options.with.contains(&Feature::Parts) {
+        caps.binding_bytes = 1 << 16;
+    }
+    let program = Program::new(spec(options), &caps, None).map_err(|error| error.to_string())?;
+    let kernel = program.kernels.iter().find(|kernel| kernel.shader().name() == name);
+    kernel.map(|kernel| header(kernel) + &kernel.shader().source()).ok_or_else(|| {
+        let made: Vec<_> = program.kernels.iter().map(|kernel| kernel.shader().name()).collect();
+        let known = Kernel::NAMES.join(", ");
+        format!("this problem has no kernel {name:?}, it has {}; --with makes others, of {known}", made.join(", "))
+    })
 }
 
 fn spec(options: &Options) -> Spec {
-    let (head_dim, kv_len) = (options.head_dim, options.kv_len);
+    let head_dim = options.head_dim;
     let value_dim = options.value_dim.unwrap_or(head_dim);
-    let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1024, kv_len, head_dim, value_dim };
-    let mut spec = Spec::new(shape);
-    if options.lse {
-        spec = spec.lse();
-    }
+    let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1024, kv_len: 1024, head_dim, value_dim };
+    let dtype = match options.dtype {
+        Type::F32 => DType::F32,
+        Type::F16 => DType::F16,
+        Type::Bf16 => DType::Bf16,
+    };
+    let spec = Spec::new(shape).q_type(dtype).kv_type(dtype).out_type(dtype).bias_type(dtype);
+    let mut spec = options.with.iter().fold(spec, |spec, feature| with(spec, *feature, head_dim));
     if options.shared_buffer {
         spec = spec.shared_buffer();
     }
@@ -93,6 +133,25 @@ fn spec(options: &Options) -> Spec {
     spec
 }
 
+fn with(spec: Spec, feature: Feature, head_dim: u32) -> Spec {
+    let square = Layout { offset: 0, batch: 0, head: 0, row: 1024 };
+    let angles = Angles::Appended { positions: 1024 };
+    match feature {
+        Feature::Lse => spec.lse(),
+        Feature::Weights => spec.weights(),
+        Feature::Softcap => spec.softcap(30.0),
+        Feature::Bias => spec.bias(square, 1024),
+        Feature::Keep => spec.keep(square, 1024),
+        Feature::Alibi => spec.alibi(Slopes::Head).align(Align::End),
+        Feature::Sinks => spec.sinks(),
+        Feature::KvLens => spec.kv_lens(),
+        Feature::Append => spec.append(1),
+        Feature::Rotated => spec.append_rotated(1, Rotary { dim: head_dim / 2 * 2, pairs: Pairs::Halves, angles }),
+        Feature::Packed => spec.packed(8),
+        Feature::Parts => spec,
+    }
+}
+
 /// What a host must know to run the text, as WGSL comments.
 fn header(kernel: &Kernel) -> String {
     let shader = kernel.shader();
@@ -100,7 +159,7 @@ fn header(kernel: &Kernel) -> String {
     let mut header = format!("// kernel      {}, entry point main\n", shader.name());
     let _ = writeln!(header, "// workgroup   {invocations} invocations, {bytes} bytes of workgroup memory");
     let _ = match keys {
-        0 => writeln!(header, "// work item   {rows} query rows"),
+        0 => writeln!(header, "// work item   one for each invocation"),
         _ => writeln!(header, "// work item   {rows} query rows, {keys} keys at a time"),
     };
     let _ = writeln!(header, "// reads       {}", shader.loads());

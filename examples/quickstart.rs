@@ -93,23 +93,23 @@ type Weights = Vec<Vec<f32>>;
 
 /// Fused, where the weights never exist, and in stages, which write them for those who want to see them.
 fn on_gpu(gpu: &Gpu, sentence: &Sentence, out: &mut dyn Write) -> Result<Weights> {
-    let (fused, staged) = (sentence.spec(), sentence.spec().weights());
+    let (fused, weighed) = (sentence.spec(), sentence.spec().weights());
     let (_, first) = every_layer(gpu, sentence, &fused)?;
     let (outputs, again) = every_layer(gpu, sentence, &fused)?;
-    let (seen, _) = every_layer(gpu, sentence, &staged)?;
-    let (fused_error, staged_error) = (compare(sentence, &fused, &outputs)?, compare(sentence, &staged, &seen)?);
+    let (seen, _) = every_layer(gpu, sentence, &weighed)?;
+    let (fused_error, weighed_error) = (compare(sentence, &fused, &outputs)?, compare(sentence, &weighed, &seen)?);
 
     writeln!(out, "{}", gpu.attention().plan(&fused)?.explain())?;
     writeln!(
         out,
         "time        {first:.1?} with compilation, then {again:.1?}: all layers, upload and read-back included"
     )?;
-    let errors: Vec<_> = fused_error.iter().chain(&staged_error[1..]).map(ToString::to_string).collect();
+    let errors: Vec<_> = fused_error.iter().chain(&weighed_error[1..]).map(ToString::to_string).collect();
     writeln!(out, "error       {}: against the f64 reference on the CPU", errors.join(", "))?;
     writeln!(
         out,
-        "weights     by a second plan, {}, which writes what the first never holds\n",
-        gpu.attention().plan(&staged)?.algorithm()
+        "weights     by a second plan ({}), which writes what the first never holds\n",
+        gpu.attention().plan(&weighed)?.kernels().collect::<Vec<_>>().join(", then ")
     )?;
     Ok(seen.into_iter().filter_map(|layer| layer.weights).collect())
 }

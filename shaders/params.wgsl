@@ -2,27 +2,60 @@
 //
 // Host       src/params.rs
 //
-// A work item is one workgroup's share: a block of query rows of one head of one batch item.
+// A work item is one share of a dispatch: for most kernels a block of query rows of one head of one batch item.
 
 struct Params {
-  q_at: vec4<u32>,        // offset, then elements per batch item, head, row
+  q_at: vec4<u32>,        // offset, then elements per batch item, head, row; the offset counts from what is bound, modulo 2^32
   k_at: vec4<u32>,
   v_at: vec4<u32>,
   out_at: vec4<u32>,
   lse_at: vec4<u32>,
   weights_at: vec4<u32>,
-  q_heads: u32,
-  group: u32,             // query heads that share a key head
-  q_len: u32,
-  kv_len: u32,
-  blocks: u32,            // work items of one head
+  bias_at: vec4<u32>,
+  keep_at: vec4<u32>,
+  angles_at: vec4<u32>,
+  states_at: vec4<u32>,   // words of the workspace
+  classes_at: vec4<u32>,  // words of the workspace
   first: u32,             // work items of this dispatch: first..end
   end: u32,
   grid_x: u32,
-  band_lo: i32,           // visible j - i: band_lo..=band_hi
+  blocks: u32,            // work items of one head
+  batch0: u32,            // what this dispatch covers: batch items from batch0, heads from head0, rows, keys
+  head0: u32,
+  heads: u32,
+  group: u32,             // query heads that share a key head
+  row0: u32,
+  row_end: u32,
+  key0: u32,
+  key_end: u32,
+  q_len: u32,             // of the whole problem
+  kv_len: u32,
+  sequences: u32,
+  appended: u32,
+  band_lo: i32,           // visible j - i: band_lo..=band_hi, from where the device finds the query to stand
   band_hi: i32,
+  stand: i32,             // key at which query 0 stands, for ALiBi
+  from_end: u32,          // 1: the last query stands at the last key, wherever that is
   scale: f32,
-  pad: u32,
+  softcap: f32,
+  bias_columns: u32,
+  keep_columns: u32,
+  slopes_at: u32,         // words of the workspace
+  slopes_item: u32,
+  sinks_at: u32,
+  lens_at: u32,
+  cu_q_at: u32,
+  cu_k_at: u32,
+  part: u32,              // parts of the keys, whose results are merged
+  parts: u32,
+  part_step: u32,
+  state_step: u32,
+  positions: u32,         // rows of cosines and sines
+  pack_at: u32,
+  head_vec4s: u32,        // D4, DS, BC / 4 and VK again, as ends of loops that drivers shall not unroll
+  slice_vec4s: u32,
+  key_vec4s: u32,
+  chunk_vec4s: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -34,8 +67,8 @@ fn work_item(workgroup: vec3<u32>) -> u32 {
 
 fn place(item: u32) -> Place {
   let plane = item / params.blocks;
-  let head = plane % params.q_heads;
-  return Place(plane / params.q_heads, head, head / params.group, item % params.blocks);
+  let head = params.head0 + plane % params.heads;
+  return Place(params.batch0 + plane / params.heads, head, head / params.group, item % params.blocks);
 }
 
 // The first element of a row.

@@ -1,33 +1,70 @@
-// weights = scale * q kᵀ, -inf where a query does not see a key, for a block of query rows.
+// Scores or weights of every pair of a block of query rows and the keys.
 //
-// One workgroup     BR query rows of one head of one batch item
+// One workgroup     BR query rows of one head of one batch item or sequence
 // One invocation    RM rows x RN keys at a time
 // Grid              work items: blocks of rows, heads, batch items
 // Workgroup memory  q_tile, kv_tile
 //
-// Needs      tile.wgsl, tile_scores.wgsl, weights.wgsl
+// Needs      STAGE (preamble: 0 scaled, 1 capped, 2 masked), tile_scores.wgsl, tile_pairs.wgsl, weights.wgsl, raw.wgsl or
+//            weigh.wgsl
 // Host       src/kernels/scores.rs
 // Reference  src/reference/mod.rs
+//
+// Keys that do not exist are hidden at every stage, and not read.
+
+fn store_pair(tile: Tile, row: u32, key: u32, bits: u32) {
+  if row < tile.rows { weights[row_at(params.weights_at, tile.at.batch, tile.at.head, row) + key] = bits; }
+}
+
+// Hides the keys first..end from the rows of an invocation.
+fn hide(tile: Tile, lane: Lane, first: u32, end: u32) {
+  for (var r = 0u; r < RM; r++) {
+    for (var key = first + lane.tx; key < end; key += TX) {
+      store_pair(tile, tile_row(tile, lane, r), key, hidden_bits());
+    }
+  }
+}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgroup: vec3<u32>) {
   let item = work_item(workgroup);
   if item >= params.end { return; }
-  let tile = tile_of(item);
+  let tile = tile_of(item, t);
+  if tile.row0 >= tile.rows { return; }
   let lane = lane_of(t);
-  let first = first_key(tile.row0);
-  let end = end_key(tile.rows - 1);
+  let keys = keys_of(tile);
   var s: array<f32, RM * RN>;
-  for (var k0 = 0u; k0 < params.kv_len; k0 += BC) {
-    if k0 < end && k0 + BC > first { tile_scores(tile, lane, k0, &s); }
+  var states: array<vec2<f32>, RM>;
+  for (var r = 0u; r < RM; r++) {
+    let row = tile_row(tile, lane, r);
+    if row < tile.rows { states[r] = row_state(tile.at, row); }
+  }
+
+  hide(tile, lane, params.key0, tile.k_first);
+  hide(tile, lane, tile.k_end, params.key_end);
+  var at = Next(tile.k_first, FULL);
+  if STAGE == 2 { at = next_tile(tile, t, tile.k_first, tile.k_end); }
+  for (var k0 = tile.k_first; k0 < tile.k_end; k0 += BC) {
+    if at.k0 < k0 {
+      at.k0 = k0;
+      if STAGE == 2 { at = next_tile(tile, t, k0, tile.k_end); }
+    }
+    let seen = at.k0 == k0 && k0 < keys.end && k0 + BC > keys.first;
+    if STAGE == 2 && !seen {
+      hide(tile, lane, k0, min(k0 + BC, tile.k_end));
+      continue;
+    }
+    tile_scores(tile, lane, k0, &s);
+    var hidden = 0u;
+    if STAGE == 2 { hidden = tile_pairs(tile, lane, keys, at, &s); }
     for (var r = 0u; r < RM; r++) {
-      let row = tile_row(tile, lane, r);
-      let row_first = first_key(row);
-      let row_end = end_key(row);
       for (var n = 0u; n < RN; n++) {
+        let i = r * RN + n;
         let key = k0 + n * TX + lane.tx;
-        let bits = select(NEGATIVE_INFINITY, bitcast<u32>(s[r * RN + n]), key >= row_first && key < row_end);
-        if row < tile.rows && key < params.kv_len { weights[weights_row(tile.at, row) + key] = bits; }
+        if STAGE == 0 { s[i] = scaled(s[i]); }
+        if STAGE == 1 { s[i] = capped(scaled(s[i])); }
+        let bits = select(pair_bits(s[i], states[r]), hidden_bits(), ((hidden >> i) & 1) != 0);
+        if key < tile.k_end { store_pair(tile, tile_row(tile, lane, r), key, bits); }
       }
     }
   }

@@ -1,11 +1,12 @@
 // Adds a tile of weights times a tile of values to the output rows that an invocation holds, 4 * VK keys at a time.
 //
-// Workgroup memory  weight_tile
-// Needs             tile.wgsl, v_*.wgsl
+// Workgroup memory  weight_tile, kv_tile
+// Needs             tile.wgsl, tile_scores.wgsl, load_v
 // Host              src/kernels/tile.rs
 //
 // The caller has passed a barrier since it, or anyone, last read weight_tile. Keys that do not exist count as zeros.
 
+const VALUE_ROW = COLS * TX;
 const WEIGHT_ROW = BC / 4 + 1;
 
 var<workgroup> weight_tile: array<vec4<f32>, BR * WEIGHT_ROW>;
@@ -25,18 +26,18 @@ fn tile_values(
       weight_tile[(r * TY + lane.ty) * WEIGHT_ROW + g * TX + lane.tx] = vec4((*p)[i], (*p)[i + 1], (*p)[i + 2], (*p)[i + 3]);
     }
   }
-  for (var c0 = 0u; c0 < BC / 4; c0 += VK) {
+  for (var c0 = 0u; c0 < params.key_vec4s; c0 += VK) {
     workgroupBarrier();
     for (var i = lane.t; i < 4 * VK * VALUE_ROW; i += THREADS) {
       let d = i % VALUE_ROW;
       let c = c0 + i / VALUE_ROW % VK;
       let key = k0 + (c / TX * 4 + i / VALUE_ROW / VK) * TX + c % TX;
       var x = vec4<f32>();
-      if key < params.kv_len && d < V4 { x = load_v(row_at(params.v_at, tile.at.batch, tile.at.kv_head, key), d); }
+      if key < tile.k_end && d < V4 { x = load_v(row_at(params.v_at, tile.at.batch, tile.at.kv_head, key), d); }
       kv_tile[i] = x;
     }
     workgroupBarrier();
-    for (var c = 0u; c < VK; c++) {
+    for (var c = 0u; c < params.chunk_vec4s; c++) {
       for (var r = 0u; r < RM; r++) { pf[r] = weight_tile[(r * TY + lane.ty) * WEIGHT_ROW + c0 + c]; }
       for (var e = 0u; e < 4; e++) {
         for (var j = 0u; j < COLS; j++) {

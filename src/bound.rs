@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     error::Error,
-    kernels::Stage,
+    kernels::Group,
     params::Params,
     pipelines::{Pipeline, Scopes},
     plan::Plan,
@@ -45,6 +45,56 @@ impl<'a> Bindings<'a> {
     /// Output.
     pub fn out(self, slice: wgpu::BufferSlice<'a>) -> Self {
         self.set(Tensor::Out, slice)
+    }
+
+    /// Additive bias ([`Spec::bias`](crate::Spec::bias)).
+    pub fn bias(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Bias, slice)
+    }
+
+    /// Keep-mask ([`Spec::keep`](crate::Spec::keep)).
+    pub fn keep(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Keep, slice)
+    }
+
+    /// ALiBi slopes ([`Spec::alibi`](crate::Spec::alibi)).
+    pub fn slopes(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Slopes, slice)
+    }
+
+    /// Learned sinks ([`Spec::sinks`](crate::Spec::sinks)).
+    pub fn sinks(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Sinks, slice)
+    }
+
+    /// Keys of each batch item ([`Spec::kv_lens`](crate::Spec::kv_lens)).
+    pub fn kv_lens(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::KvLens, slice)
+    }
+
+    /// Cumulative lengths of packed sequences, of the queries and of the keys ([`Spec::packed`](crate::Spec::packed)).
+    pub fn packed(self, cu_q: wgpu::BufferSlice<'a>, cu_k: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::CuQ, cu_q).set(Tensor::CuK, cu_k)
+    }
+
+    /// Keys and values to append ([`Spec::append`](crate::Spec::append)).
+    pub fn append(self, k: wgpu::BufferSlice<'a>, v: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::NewK, k).set(Tensor::NewV, v)
+    }
+
+    /// Cosines and sines ([`Rotary`](crate::Rotary)).
+    pub fn rotary(self, cos: wgpu::BufferSlice<'a>, sin: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Cos, cos).set(Tensor::Sin, sin)
+    }
+
+    /// Rows of the cosines and sines ([`Angles::Ids`](crate::Angles::Ids)).
+    pub fn positions(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Positions, slice)
+    }
+
+    /// Partial outputs and their log-sum-exps ([`Merge`](crate::Merge)).
+    pub fn parts(self, parts: wgpu::BufferSlice<'a>, lses: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Parts, parts).set(Tensor::PartLses, lses)
     }
 
     /// Log-sum-exp, where [`Spec::lse`](crate::Spec::lse) asks for it.
@@ -116,13 +166,6 @@ impl Plan {
         Ok(())
     }
 
-    /// The tensors that this plan binds.
-    pub fn views(&self) -> impl Iterator<Item = View> + '_ {
-        let spec = &self.inner.spec;
-        let workspace = (self.workspace_bytes() > 0).then(|| spec.pairs(Tensor::Workspace));
-        spec.views().chain(workspace)
-    }
-
     fn hold(&self, bindings: &Bindings<'_>) -> Result<Vec<Held>, Error> {
         let mut held = Vec::new();
         let align = u64::from(self.inner.caps.storage_align);
@@ -137,7 +180,7 @@ impl Plan {
         }
         for (i, a) in held.iter().enumerate() {
             for b in &held[i + 1..] {
-                a.check_beside(b, self.inner.spec.shared_buffer)?;
+                a.check_beside(b, self.inner.problem.shared_buffer())?;
             }
         }
         Ok(held)
@@ -145,20 +188,15 @@ impl Plan {
 
     fn groups(&self, held: &[Held]) -> Arc<[wgpu::BindGroup]> {
         let planned = &*self.inner;
-        planned
-            .program
-            .stages
-            .iter()
-            .zip(&planned.compiled)
-            .map(|(stage, compiled)| self.group(*stage, compiled, held))
-            .collect()
+        planned.program.groups.iter().map(|group| self.group(group, &planned.compiled[group.kernel], held)).collect()
     }
 
-    fn group(&self, stage: Stage, compiled: &Pipeline, held: &[Held]) -> wgpu::BindGroup {
+    fn group(&self, group: &Group, compiled: &Pipeline, held: &[Held]) -> wgpu::BindGroup {
         let resource = |name: &str| {
-            let tensor = if name == Tensor::Weights.name() { stage.weights.map(Tensor::name) } else { Some(name) };
-            let held = held.iter().find(|held| Some(held.view.tensor.name()) == tensor);
-            held.map(|held| range(&held.buffer, &held.bytes))
+            let window = group.windows.iter().find(|window| window.binding == name)?;
+            let held = held.iter().find(|held| held.view.tensor == window.tensor)?;
+            let start = held.bytes.start;
+            Some(range(&held.buffer, &(start + window.bytes.start..start + window.bytes.end)))
         };
         let params = range(&self.inner.params, &(0..size_of::<Params>() as u64));
         let entries: Vec<_> = compiled
@@ -173,8 +211,9 @@ impl Plan {
                 })
             })
             .collect();
+        let kernel = self.inner.program.kernels[group.kernel];
         self.inner.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(stage.kernel.shader().name()),
+            label: Some(kernel.shader().name()),
             layout: &compiled.layout,
             entries: &entries,
         })
@@ -252,11 +291,12 @@ impl Bound {
         let planned = &*self.plan.inner;
         let mut current = None;
         for (slot, step) in planned.program.steps.iter().enumerate().take(steps.end).skip(steps.start) {
-            if current != Some(step.stage) {
-                pass.set_pipeline(&planned.compiled[step.stage].pipeline);
-                current = Some(step.stage);
+            let kernel = planned.program.groups[step.group].kernel;
+            if current != Some(kernel) {
+                pass.set_pipeline(&planned.compiled[kernel].pipeline);
+                current = Some(kernel);
             }
-            pass.set_bind_group(0, &self.groups[step.stage], &[slot as u32 * planned.stride]);
+            pass.set_bind_group(0, &self.groups[step.group], &[slot as u32 * planned.stride]);
             pass.dispatch_workgroups(step.grid[0], step.grid[1], 1);
         }
     }

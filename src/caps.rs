@@ -7,6 +7,8 @@ pub struct Caps {
     pub adapter: String,
     /// Whether it is a GPU with power and memory of its own, which does more work before a watchdog looks.
     pub discrete: bool,
+    /// Whether shaders have 16-bit floats.
+    pub f16: bool,
     /// Bytes of workgroup memory of one workgroup.
     pub workgroup_bytes: u32,
     /// Invocations of one workgroup.
@@ -30,6 +32,7 @@ impl Caps {
         Self {
             adapter: "any WebGPU device".into(),
             discrete: false,
+            f16: false,
             workgroup_bytes: 16384,
             invocations: 256,
             workgroups: 65535,
@@ -48,6 +51,7 @@ impl Caps {
         Self {
             adapter: format!("{} ({:?}, {:?})", info.name, info.backend, info.device_type),
             discrete: info.device_type == wgpu::DeviceType::DiscreteGpu,
+            f16: device.features().contains(wgpu::Features::SHADER_F16),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             workgroups: limits.max_compute_workgroups_per_dimension,
@@ -64,6 +68,7 @@ impl Caps {
         Self {
             adapter: self.adapter,
             discrete: self.discrete && other.discrete,
+            f16: self.f16 && other.f16,
             workgroup_bytes: self.workgroup_bytes.min(other.workgroup_bytes),
             invocations: self.invocations.min(other.invocations),
             workgroups: self.workgroups.min(other.workgroups),

@@ -4,6 +4,8 @@ use crate::{
     dtype::DType,
     error::Error,
     mask::{MAX_LEN, Mask},
+    problem::Problem,
+    rope::{check_float, check_size},
     shape::{Bits, MAX_DIM},
     spec::Spec,
 };
@@ -13,35 +15,46 @@ impl Spec {
     ///
     /// Planning calls this first; call it yourself to check input early.
     pub fn check(&self) -> Result<(), Error> {
+        Problem::from(self).check()
+    }
+
+    /// All of it but the tensors.
+    pub(crate) fn check_values(&self) -> Result<(), Error> {
         self.check_sizes()?;
         self.check_numbers()?;
-        self.check_built()?;
-        if self.mask != Mask::FULL && self.align.is_none() {
+        self.check_types()?;
+        self.check_together()?;
+        if self.block_mask.is_some() {
+            return Err(Error::NotBuilt { feature: "block_mask" });
+        }
+        if (self.mask != Mask::FULL || self.alibi.is_some()) && self.align.is_none() {
             return Err(Error::Align);
         }
-        self.check_layouts()
+        if !self.out && !self.lse && !self.weights && self.scores.is_none() {
+            return Err(Error::NoOutput);
+        }
+        self.check_only()
     }
 
     fn check_sizes(&self) -> Result<(), Error> {
         let s = &self.shape;
-        for (name, got, max) in [
-            ("batch", s.batch, u32::MAX),
-            ("q_heads", s.q_heads, u32::MAX),
-            ("kv_heads", s.kv_heads, u32::MAX),
-            ("q_len", s.q_len, MAX_LEN),
-            ("kv_len", s.kv_len, MAX_LEN),
-            ("head_dim", s.head_dim, MAX_DIM),
-            ("value_dim", s.value_dim, MAX_DIM),
-        ] {
-            if got == 0 {
-                return Err(Error::Zero { name });
-            }
-            if got > max {
-                return Err(Error::TooLarge { name, got: got.into(), max: max.into() });
-            }
-        }
+        check_size("batch", s.batch, u32::MAX)?;
+        check_size("q_heads", s.q_heads, u32::MAX)?;
+        check_size("kv_heads", s.kv_heads, u32::MAX)?;
+        check_size("q_len", s.q_len, MAX_LEN)?;
+        check_size("kv_len", s.kv_len, MAX_LEN)?;
+        check_size("head_dim", s.head_dim, MAX_DIM)?;
+        check_size("value_dim", s.value_dim, MAX_DIM)?;
         if !s.q_heads.is_multiple_of(s.kv_heads) {
             return Err(Error::Heads { q_heads: s.q_heads, kv_heads: s.kv_heads });
+        }
+        for (name, tensor) in [("columns of bias", self.bias), ("columns of keep", self.keep)] {
+            check_size(name, tensor.map_or(1, |tensor| tensor.columns), u32::MAX)?;
+        }
+        check_size("sequences", self.sequences.unwrap_or(1), MAX_LEN)?;
+        if let Some(append) = self.append {
+            check_size("rows to append", append.len, s.kv_len)?;
+            append.rotary.map_or(Ok(()), |rotary| rotary.check(s.head_dim))?;
         }
         Ok(())
     }
@@ -53,39 +66,46 @@ impl Spec {
                 return Err(Error::NotFinite { name, got: got.to_string() });
             }
         }
-        Ok(())
-    }
-
-    /// Features that the API has and no kernel computes yet.
-    fn check_built(&self) -> Result<(), Error> {
-        let missing = [
-            (self.types.q != DType::F32, "q_type other than f32"),
-            (self.types.kv != DType::F32, "kv_type other than f32"),
-            (self.types.out != DType::F32, "out_type other than f32"),
-            (self.types.bias != DType::F32, "bias_type other than f32"),
-            (self.softcap.is_some(), "softcap"),
-            (self.bias.is_some(), "bias"),
-            (self.keep.is_some(), "keep"),
-            (self.alibi.is_some(), "alibi"),
-            (self.sinks, "sinks"),
-            (self.kv_lens, "kv_lens"),
-            (self.append, "append"),
-            (self.sequences.is_some(), "packed"),
-            (self.block_mask.is_some(), "block_mask"),
-        ];
-        match missing.into_iter().find(|&(asked, _)| asked) {
-            Some((_, feature)) => Err(Error::NotBuilt { feature }),
-            None => Ok(()),
+        match self.softcap.map(Bits::get) {
+            Some(0.0) => Err(Error::Zero { name: "softcap" }),
+            _ => Ok(()),
         }
     }
 
-    fn check_layouts(&self) -> Result<(), Error> {
-        for view in self.views() {
-            view.extent()?;
-            let (name, layout) = (view.tensor.name(), view.layout);
-            if view.written && !layout.is_injective(view.sizes) {
-                let (batch, head, row) = (layout.batch, layout.head, layout.row);
-                return Err(Error::Strides { name, batch, head, row });
+    fn check_types(&self) -> Result<(), Error> {
+        check_float("q_type", self.types.q)?;
+        check_float("kv_type", self.types.kv)?;
+        check_float("out_type", self.types.out)?;
+        check_float("bias_type", self.types.bias)?;
+        check_float("new_type", self.types.new.unwrap_or_default())?;
+        match self.types.keep {
+            DType::Bool | DType::Bit => Ok(()),
+            got => Err(Error::Type { name: "keep_type", got, wanted: "bool or bit" }),
+        }
+    }
+
+    /// Features that exclude each other.
+    fn check_together(&self) -> Result<(), Error> {
+        let packed = self.sequences.is_some();
+        for (both, a, b) in [
+            (packed && self.shape.batch != 1, "packed", "a batch of more than one: the sequences are the batch"),
+            (packed && self.append.is_some(), "packed", "append: a cache has a batch item for each sequence"),
+            (packed && self.kv_lens, "packed", "kv_lens: the cumulative lengths say where each sequence ends"),
+        ] {
+            if both {
+                return Err(Error::Conflict { a, b });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_only(&self) -> Result<(), Error> {
+        let Some(only) = self.only else { return Ok(()) };
+        for (name, [from, to], len) in
+            [("heads", only.heads, self.shape.q_heads), ("rows", only.rows, self.shape.q_len)]
+        {
+            if from >= to || to > len {
+                return Err(Error::Range { name, from, to, len });
             }
         }
         Ok(())

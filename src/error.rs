@@ -1,5 +1,7 @@
 //! Every refusal, worded for the caller.
 
+use crate::dtype::DType;
+
 /// Why a problem, a device or a set of buffers was refused. Nothing was recorded, written or submitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -26,16 +28,6 @@ pub enum Error {
         /// Which tensor.
         name: &'static str,
     },
-    /// A tensor reaches further than shaders address.
-    #[error("{name} reaches over {elements} elements, above the {max} that 32 bits address")]
-    Reach {
-        /// Which tensor.
-        name: &'static str,
-        /// One past its last element.
-        elements: u64,
-        /// The most.
-        max: u64,
-    },
     /// `q_heads` is not a multiple of `kv_heads`.
     #[error("{q_heads} query heads cannot share {kv_heads} key heads evenly")]
     Heads {
@@ -52,8 +44,49 @@ pub enum Error {
         /// Its value, as printed.
         got: String,
     },
-    /// A mask was set, and not where its diagonal stands.
-    #[error("a causal mask or window needs Spec::align: say where query 0 stands among the keys")]
+    /// A size that must be even is not.
+    #[error("{name} {got} is odd")]
+    Odd {
+        /// Which size.
+        name: &'static str,
+        /// Its value.
+        got: u64,
+    },
+    /// An element type is none of those that a tensor can have.
+    #[error("{name} is {got}, not {wanted}")]
+    Type {
+        /// Which choice or tensor.
+        name: &'static str,
+        /// The type.
+        got: DType,
+        /// The types that it can have.
+        wanted: &'static str,
+    },
+    /// Two features exclude each other.
+    #[error("{a} does not go with {b}")]
+    Conflict {
+        /// One.
+        a: &'static str,
+        /// The other, and why.
+        b: &'static str,
+    },
+    /// A range of heads or rows is empty, or reaches past what there is.
+    #[error("{name} {from}..{to} are empty or outside 0..{len}")]
+    Range {
+        /// Heads or rows.
+        name: &'static str,
+        /// The first.
+        from: u32,
+        /// One past the last.
+        to: u32,
+        /// How many there are.
+        len: u32,
+    },
+    /// Nothing is asked for.
+    #[error("nothing to compute: without out, ask for lse, weights or scores")]
+    NoOutput,
+    /// A mask or ALiBi was set, and not where its diagonal stands.
+    #[error("a causal mask, a window or ALiBi needs Spec::align: say where query 0 stands among the keys")]
     Align,
     /// A tensor that is written may have two elements at one address.
     #[error(
@@ -76,14 +109,6 @@ pub enum Error {
         /// Which feature.
         feature: &'static str,
     },
-    /// No kernel has this name.
-    #[error("no kernel {name:?}; there are: {known}")]
-    NoKernel {
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
     /// A kernel cannot run this problem on this device.
     #[error("kernel {kernel} cannot run: {because}")]
     Kernel {
@@ -92,12 +117,12 @@ pub enum Error {
         /// The value and the limit.
         because: String,
     },
-    /// A tensor is longer than one binding of this device.
-    #[error("{name} takes {bytes} bytes, above the {max} that this device binds")]
+    /// The least part of a tensor that one dispatch needs is longer than one binding of this device.
+    #[error("{name} takes {bytes} bytes for one row of work, above the {max} that this device binds")]
     BindingLimit {
         /// Which tensor.
         name: &'static str,
-        /// Bytes that its shape and layout reach.
+        /// Bytes that the part reaches over.
         bytes: u64,
         /// `max_storage_buffer_binding_size` of the device.
         max: u64,
@@ -177,6 +202,12 @@ pub enum Error {
         got: usize,
         /// Elements that the tensor's shape and layout reach.
         needs: usize,
+    },
+    /// A slice of host memory was given that the problem does not read.
+    #[error("input {name} is given, but this problem does not read it")]
+    UnusedInput {
+        /// Which tensor.
+        name: &'static str,
     },
     /// There is no adapter, or none of the wanted name.
     #[error(

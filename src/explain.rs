@@ -3,10 +3,12 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::{
-    kernels::{Stage, Workgroup},
-    mask::Band,
-    plan::Plan,
-    shape::Shape,
+    kernels::{Kernel, Workgroup},
+    mask::{Align, Band},
+    params::Params,
+    plan::{Plan, Planned},
+    problem::Problem,
+    shape::{ScoreStage, Slopes},
     spec::Spec,
 };
 
@@ -15,7 +17,8 @@ use crate::{
 pub struct Explanation(Plan);
 
 impl Plan {
-    /// The problem, the device, the algorithm and why, each kernel's tile, the tiles that the mask empties, dispatches, memory.
+    /// The problem, its features and types, the device, the algorithm and why, each kernel's tile and the tiles that the mask
+    /// empties, dispatches, memory.
     #[must_use]
     pub fn explain(&self) -> Explanation {
         Explanation(self.clone())
@@ -25,68 +28,176 @@ impl Plan {
 impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let planned = &*self.0.inner;
-        let (spec, program) = (&planned.spec, &planned.program);
-        let shape = spec.shape();
-        writeln!(f, "algorithm   {}: {}", program.algorithm, program.because)?;
-        writeln!(
-            f,
-            "problem     batch {}, {} query heads, {} key heads, {} queries x {} keys",
-            shape.batch, shape.q_heads, shape.kv_heads, shape.q_len, shape.kv_len
-        )?;
-        writeln!(f, "            head_dim {}, value_dim {}, {}", shape.head_dim, shape.value_dim, mask_in_words(spec))?;
-        writeln!(
-            f,
-            "precision   q {}, k and v {}, out {}; accumulated in f32",
-            spec.types.q, spec.types.kv, spec.types.out
-        )?;
+        let program = &planned.program;
+        if let Some(algorithm) = program.algorithm {
+            writeln!(f, "algorithm   {algorithm}: {}", program.because)?;
+        }
+        match &planned.problem {
+            Problem::Attention(spec) => attention(f, spec)?,
+            Problem::Rope(rope) => {
+                let [batch, heads, len, dim] = rope.sizes();
+                let turned = rope.rotary.dim;
+                writeln!(
+                    f,
+                    "problem     rotary embedding of {turned} of {dim} elements of {len} rows, {heads} heads, batch {batch}"
+                )?;
+            }
+            Problem::Merge(merge) => {
+                let [batch, heads, len, dim] = merge.sizes();
+                let parts = merge.parts;
+                writeln!(f, "problem     merge of {parts} parts of {len} rows of {dim}, {heads} heads, batch {batch}")?;
+            }
+        }
         writeln!(f, "device      {}", planned.caps.adapter)?;
-        for stage in &program.stages {
-            kernel_in_words(f, stage, spec, planned.caps.workgroup_bytes)?;
+        for (index, kernel) in program.kernels.iter().enumerate() {
+            kernel_in_words(f, kernel, index, planned)?;
         }
         let (steps, workspace, parameters) = (self.0.steps(), self.0.workspace_bytes(), self.0.parameter_bytes());
         let dispatches = if steps == 1 { "dispatch" } else { "dispatches" };
-        write!(f, "cost        {steps} {dispatches}; beside the tensors {} bytes of memory", workspace + parameters)
+        write!(f, "cost        {steps} {dispatches}; beside the tensors {} bytes of memory", workspace + parameters)?;
+        if workspace > 0 { write!(f, ", {workspace} of them workspace") } else { Ok(()) }
     }
 }
 
-fn kernel_in_words(f: &mut Formatter<'_>, stage: &Stage, spec: &Spec, device_bytes: u32) -> fmt::Result {
-    let shader = stage.kernel.shader();
-    let Workgroup { invocations, bytes, rows, keys } = shader.workgroup();
-    write!(
+fn attention(f: &mut Formatter<'_>, spec: &Spec) -> fmt::Result {
+    let shape = spec.shape();
+    writeln!(
         f,
-        "{:<11} {invocations} invocations, {bytes} of {device_bytes} bytes of workgroup memory, ",
-        shader.name()
+        "problem     batch {}, {} query heads, {} key heads, {} queries x {} keys",
+        shape.batch, shape.q_heads, shape.kv_heads, shape.q_len, shape.kv_len
     )?;
-    writeln!(f, "reads {}", shader.loads())?;
-    if keys > 0 {
-        let (computed, all) = tiles(spec.shape(), stage.band, [rows, keys]);
-        write!(f, "            tiles of {rows} queries x {keys} keys, {computed} for each head")?;
-        match all - computed {
-            0 => writeln!(f)?,
-            skipped => writeln!(f, "; {skipped} more that the mask empties are skipped")?,
-        }
+    writeln!(f, "            head_dim {}, value_dim {}, {}", shape.head_dim, shape.value_dim, mask_in_words(spec))?;
+    for feature in features(spec) {
+        writeln!(f, "            {feature}")?;
     }
-    Ok(())
+    let out = if spec.out { spec.types.out.to_string() } else { "none".into() };
+    writeln!(f, "precision   q {}, k and v {}, out {out}; accumulated in f32", spec.types.q, spec.types.kv)
 }
 
-/// Tiles of one head that some query sees, and all of them.
-fn tiles(shape: &Shape, band: Band, [rows, keys]: [u32; 2]) -> (u64, u64) {
-    let blocks = shape.q_len.div_ceil(rows);
-    let visited = |block: u32| {
-        let last = (block * rows + rows).min(shape.q_len) - 1;
-        let first = band.keys(block * rows, shape.kv_len).start / keys;
-        u64::from(band.keys(last, shape.kv_len).end.div_ceil(keys).saturating_sub(first))
-    };
-    let all = u64::from(blocks) * u64::from(shape.kv_len.div_ceil(keys));
-    if band == Band::FULL { (all, all) } else { ((0..blocks).map(visited).sum(), all) }
+/// What a spec asks for beyond the plain formula, a line each.
+fn features(spec: &Spec) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(append) = spec.append {
+        let turned =
+            append.rotary.map_or(String::new(), |rotary| format!(", {} elements of each key turned", rotary.dim));
+        said.push(format!("{} new keys appended to each item{turned}", append.len));
+    }
+    match (spec.sequences, spec.kv_lens) {
+        (Some(sequences), _) => said.push(format!("{sequences} packed sequences, whose lengths the device reads")),
+        (None, true) => said.push("key lengths that the device reads".into()),
+        (None, false) => {}
+    }
+    let columns =
+        |columns: u32| if columns < spec.shape.kv_len { format!(" of {columns} columns") } else { String::new() };
+    if let Some(cap) = spec.softcap {
+        said.push(format!("scores capped at {cap:?}"));
+    }
+    if let Some(bias) = spec.bias {
+        said.push(format!("bias in {}{}", spec.types.bias, columns(bias.columns)));
+    }
+    if let Some(keep) = spec.keep {
+        said.push(format!(
+            "keep-mask in {}s{}",
+            if spec.types.keep.bits() == 1 { "bit" } else { "byte" },
+            columns(keep.columns)
+        ));
+    }
+    match spec.alibi {
+        Some(Slopes::Head) => said.push("ALiBi, a slope per head".into()),
+        Some(Slopes::BatchHead) => said.push("ALiBi, a slope per item and head".into()),
+        None => {}
+    }
+    if spec.sinks {
+        said.push("a learned sink per head".into());
+    }
+    let [heads, rows] = spec.only_or_all();
+    let stage = spec.scores.map(|stage| match stage {
+        ScoreStage::Scaled => "scaled scores",
+        ScoreStage::Capped => "capped scores",
+        ScoreStage::Masked => "masked scores",
+    });
+    for what in spec.weights.then_some("weights").into_iter().chain(stage) {
+        said.push(format!("{what} of heads {}..{}, rows {}..{}", heads.start, heads.end, rows.start, rows.end));
+    }
+    said
 }
 
 fn mask_in_words(spec: &Spec) -> String {
-    let band = spec.band();
-    match (band.lo > Band::FULL.lo, band.hi < Band::FULL.hi) {
-        (false, false) => "every key seen".into(),
-        (false, true) => format!("query i sees keys up to i{:+}", band.hi),
-        (true, false) => format!("query i sees keys from i{:+}", band.lo),
-        (true, true) => format!("query i sees keys i{:+} to i{:+}", band.lo, band.hi),
+    let device = spec.has_lengths() && spec.align == Some(Align::End);
+    let (band, stands) = if device { (spec.mask.band(0), "its own key") } else { (spec.band(), "i") };
+    let sees = match (band.lo > Band::FULL.lo, band.hi < Band::FULL.hi) {
+        (false, false) => return "every key seen".into(),
+        (false, true) => format!("query i sees keys up to {stands}{:+}", band.hi),
+        (true, false) => format!("query i sees keys from {stands}{:+}", band.lo),
+        (true, true) => format!("query i sees keys {stands}{:+} to {stands}{:+}", band.lo, band.hi),
+    };
+    if device { format!("{sees}, the last query standing at the last key") } else { sees }
+}
+
+fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, index: usize, planned: &Planned) -> fmt::Result {
+    let shader = kernel.shader();
+    let Workgroup { invocations, bytes, rows, keys } = shader.workgroup();
+    writeln!(f, "kernel      {}: {}", shader.name(), shader.loads())?;
+    writeln!(
+        f,
+        "            {invocations} invocations, {bytes} of {} bytes of workgroup memory",
+        planned.caps.workgroup_bytes
+    )?;
+    let Problem::Attention(spec) = &planned.problem else { return Ok(()) };
+    if rows == 0 || matches!(kernel, Kernel::Classify(_)) {
+        return Ok(());
     }
+    let steps = planned.program.steps.iter().filter(|step| planned.program.groups[step.group].kernel == index);
+    let raw = matches!(kernel, Kernel::Scores(scores) if matches!(scores.stage(), Some(ScoreStage::Scaled | ScoreStage::Capped)));
+    let (seen, all) = steps
+        .map(|step| tiles(spec, &step.params, [rows, keys], raw))
+        .fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    write!(f, "            tiles of {rows} queries x {keys} keys, ")?;
+    match (spec.has_lengths(), spec.is_masked() && !raw) {
+        (true, _) => writeln!(
+            f,
+            "at most {all}; the device skips those past a length, outside a sequence or that a mask empties"
+        ),
+        (false, true) => writeln!(
+            f,
+            "{seen}; {} more that the mask empties are skipped, and those that bias and keep-mask empty",
+            all - seen
+        ),
+        (false, false) if seen < all => writeln!(f, "{seen}; {} more that the mask empties are skipped", all - seen),
+        (false, false) => writeln!(f, "{all}"),
+    }
+}
+
+/// Tiles of a dispatch that some query sees, and all of them; the lengths are those of the problem.
+fn tiles(spec: &Spec, params: &Params, [rows, keys]: [u32; 2], raw: bool) -> (u64, u64) {
+    let band = if raw { Band::FULL } else { spec.band() };
+    let range = params.key0..params.key_end;
+    let clamp = |key: u32| key.clamp(range.start, range.end);
+    let all = u64::from((range.end - range.start).div_ceil(keys));
+    let visited = |block: u64| {
+        let row0 = params.row0 + block as u32 * rows;
+        if row0 >= params.row_end {
+            return 0; // a block that packed sequences may need
+        }
+        let last = (row0 + rows).min(params.row_end) - 1;
+        let (seen, seen_last) = (band.keys(row0, spec.shape.kv_len), band.keys(last, spec.shape.kv_len));
+        let first = (clamp(seen.start) - range.start) / keys;
+        u64::from((clamp(seen_last.end) - range.start).div_ceil(keys).saturating_sub(first))
+    };
+    let items = u64::from(params.first)..u64::from(params.end);
+    let blocks = u64::from(params.blocks);
+    // Whole heads have the same tiles; what is left of the first and the last is counted block by block.
+    let of_head: Vec<u64> = if blocks <= items.end - items.start { (0..blocks).map(visited).collect() } else { vec![] };
+    let (mut at, mut seen) = (items.start, 0);
+    while at < items.end {
+        if at % blocks == 0 && at + blocks <= items.end {
+            let heads = (items.end - at) / blocks;
+            seen += heads * of_head.iter().sum::<u64>();
+            at += heads * blocks;
+        } else {
+            seen += visited(at % blocks);
+            at += 1;
+        }
+    }
+    (seen, (items.end - items.start) * all)
 }

@@ -66,6 +66,26 @@ impl Layout {
         Self { offset: part.saturating_mul(index.into()), batch, head: dim.into(), row: token }
     }
 
+    /// A dense tensor of one to four sizes, aligned at the right to `[batch, heads, rows, columns]`, as array libraries
+    /// broadcast: sizes of 1 and missing ones have stride 0. The last size never broadcasts.
+    ///
+    /// ```
+    /// use wgpu_attention::Layout;
+    /// assert_eq!(Layout::broadcast(&[4, 1, 1, 9]), Some(Layout { offset: 0, batch: 9, head: 0, row: 0 }));
+    /// assert_eq!(Layout::broadcast(&[7, 9]), Some(Layout { offset: 0, batch: 0, head: 0, row: 9 }));
+    /// assert_eq!(Layout::broadcast(&[]), None);
+    /// ```
+    #[must_use]
+    pub fn broadcast(sizes: &[u32]) -> Option<Self> {
+        let missing = 4usize.checked_sub(sizes.len()).filter(|&missing| missing < 4)?;
+        let mut all = [1; 4];
+        all[missing..].copy_from_slice(sizes);
+        let dense = Order::Bhsd.layout(all[1], all[2], all[3]);
+        let stride = |size: u32, stride: u64| if size == 1 { 0 } else { stride };
+        let (batch, head, row) = (stride(all[0], dense.batch), stride(all[1], dense.head), stride(all[2], dense.row));
+        Some(Self { offset: 0, batch, head, row })
+    }
+
     /// One past the last element that a tensor of these sizes reaches; `None` where 64 bits overflow.
     #[must_use]
     pub fn extent(&self, [batch, heads, rows, dim]: [u32; 4]) -> Option<u64> {

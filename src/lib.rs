@@ -10,10 +10,13 @@ mod gpu;
 pub mod kernels;
 mod layout;
 mod mask;
+mod merge;
 pub mod params;
 mod pipelines;
 mod plan;
+mod problem;
 pub mod reference;
+mod rope;
 pub mod shader;
 mod shape;
 mod spec;
@@ -32,9 +35,12 @@ pub use crate::{
     kernels::Algorithm,
     layout::{Layout, Order},
     mask::{Align, Band, MAX_LEN, Mask},
+    merge::Merge,
     plan::{Attention, Plan},
+    problem::Problem,
+    rope::{Angles, Pairs, Rope, Rotary},
     shape::{MAX_DIM, ScoreStage, Shape, Slopes},
     spec::Spec,
-    tensor::{Inputs, Outputs, Tensor},
+    tensor::{Data, Inputs, Outputs, Tensor},
     view::View,
 };

@@ -1,13 +1,13 @@
 //! The uniform that every kernel reads. Mirrors `Params` in shaders/params.wgsl; tests/shaders.rs compares the two.
 
-use crate::{layout::Layout, mask::Band, spec::Spec, tensor::Tensor};
+use crate::layout::Layout;
 
 /// Declares a struct shared with WGSL and remembers what its fields are and where they lie.
 macro_rules! shared_with_wgsl {
     ($(#[$meta:meta])* struct $Name:ident { $($(#[$doc:meta])* $field:ident: $ty:ty,)* }) => {
         $(#[$meta])*
         #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
         pub struct $Name { $($(#[$doc])* pub $field: $ty,)* }
 
         impl $Name {
@@ -20,77 +20,117 @@ macro_rules! shared_with_wgsl {
 
 shared_with_wgsl! {
     /// One dispatch: where the tensors lie, which work items it covers, and the values of the formula.
+    ///
+    /// A place `[u32; 4]` is an offset and the strides of batch item, head and row, in elements. The offset counts from the start
+    /// of what is bound, modulo 2^32: with the strides it gives the right element of the part of the tensor that is bound.
     struct Params {
-        /// Offset and strides of q: elements before the first, per batch item, per head, per row.
+        /// Place of q.
         q_at: [u32; 4],
-        /// The same of k.
+        /// Place of k.
         k_at: [u32; 4],
-        /// The same of v.
+        /// Place of v.
         v_at: [u32; 4],
-        /// The same of out.
+        /// Place of out.
         out_at: [u32; 4],
-        /// The same of lse.
+        /// Place of lse.
         lse_at: [u32; 4],
-        /// The same of weights, or of the scores that stand in their place.
+        /// Place of weights, or of the scores that stand in their place.
         weights_at: [u32; 4],
-        /// Heads of q.
-        q_heads: u32,
-        /// Query heads that share a key head.
-        group: u32,
-        /// Query rows.
-        q_len: u32,
-        /// Keys.
-        kv_len: u32,
-        /// Work items of one head.
-        blocks: u32,
+        /// Place of the bias.
+        bias_at: [u32; 4],
+        /// Place of the keep-mask.
+        keep_at: [u32; 4],
+        /// Place of cosines and sines.
+        angles_at: [u32; 4],
+        /// Place of the row states in the workspace, in words.
+        states_at: [u32; 4],
+        /// Place of the tile classes in the workspace, in words.
+        classes_at: [u32; 4],
         /// First work item of this dispatch.
         first: u32,
         /// One past its last.
         end: u32,
         /// Workgroups along x.
         grid_x: u32,
-        /// Smallest visible `j - i`.
+        /// Work items of one head.
+        blocks: u32,
+        /// First batch item.
+        batch0: u32,
+        /// First query head.
+        head0: u32,
+        /// Query heads.
+        heads: u32,
+        /// Query heads that share a key head.
+        group: u32,
+        /// First query row.
+        row0: u32,
+        /// One past the last query row.
+        row_end: u32,
+        /// First key.
+        key0: u32,
+        /// One past the last key.
+        key_end: u32,
+        /// Query rows of the whole problem.
+        q_len: u32,
+        /// Keys of the whole problem: the capacity where lengths are read on the device.
+        kv_len: u32,
+        /// Packed sequences.
+        sequences: u32,
+        /// Keys appended before this.
+        appended: u32,
+        /// Smallest visible `j - i`, from where the device finds the query to stand.
         band_lo: i32,
         /// Largest visible `j - i`.
         band_hi: i32,
+        /// Key at which query 0 stands, for ALiBi.
+        stand: i32,
+        /// Whether the last query stands at the last key, wherever the device finds that to be: 1 or 0.
+        from_end: u32,
         /// Factor on the dot products.
         scale: f32,
-        /// Nothing: uniforms are multiples of 16 bytes.
-        pad: u32,
+        /// Soft limit of the scores.
+        softcap: f32,
+        /// Columns of the bias.
+        bias_columns: u32,
+        /// Columns of the keep-mask.
+        keep_columns: u32,
+        /// First word of the slopes in the workspace.
+        slopes_at: u32,
+        /// Words from one item's slopes to the next.
+        slopes_item: u32,
+        /// First word of the sinks in the workspace.
+        sinks_at: u32,
+        /// First word of the key lengths in the workspace.
+        lens_at: u32,
+        /// First word of the cumulative query lengths in the workspace.
+        cu_q_at: u32,
+        /// First word of the cumulative key lengths in the workspace.
+        cu_k_at: u32,
+        /// Which part of the keys this is.
+        part: u32,
+        /// Parts of the keys.
+        parts: u32,
+        /// From one part to the next: elements of partial outputs, rows of their states.
+        part_step: u32,
+        /// Words from one part's row states to the next.
+        state_step: u32,
+        /// Rows of the cosines and sines.
+        positions: u32,
+        /// First word that an input takes when it is packed into the workspace.
+        pack_at: u32,
+        /// vec4 of a row of q. This and the next three are constants of the text too: where they end loops, a driver that unrolls
+        /// those with constant ends would compile for seconds.
+        head_vec4s: u32,
+        /// vec4 of a slice of the head dimension.
+        slice_vec4s: u32,
+        /// vec4 of a row of weights in a tile.
+        key_vec4s: u32,
+        /// vec4 of a row of weights in a chunk of values.
+        chunk_vec4s: u32,
     }
 }
 
-impl Params {
-    /// The parameters of a spec that [`Spec::check`] accepted, over no work items yet.
-    #[must_use]
-    pub fn of(spec: &Spec) -> Self {
-        let shape = spec.shape();
-        let at = |tensor| spec.view(tensor).map_or([0; 4], |view| strides(&view.layout));
-        let Band { lo, hi } = spec.band();
-        Self {
-            q_at: at(Tensor::Q),
-            k_at: at(Tensor::K),
-            v_at: at(Tensor::V),
-            out_at: at(Tensor::Out),
-            lse_at: at(Tensor::Lse),
-            weights_at: [0; 4],
-            q_heads: shape.q_heads,
-            group: shape.q_heads / shape.kv_heads,
-            q_len: shape.q_len,
-            kv_len: shape.kv_len,
-            blocks: 0,
-            first: 0,
-            end: 0,
-            grid_x: 0,
-            band_lo: lo,
-            band_hi: hi,
-            scale: spec.scale_or_default(),
-            pad: 0,
-        }
-    }
-}
-
-/// Offset and strides as shaders read them. A stride that no index of more than 0 uses may be anything, so it may wrap.
+/// A place as shaders read it. A stride that no index of more than 0 uses may be anything, so it may wrap.
 #[must_use]
 pub fn strides(layout: &Layout) -> [u32; 4] {
     [layout.offset, layout.batch, layout.head, layout.row].map(|n| n as u32)

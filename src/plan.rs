@@ -9,11 +9,15 @@ use lru::LruCache;
 
 use crate::{
     caps::Caps,
+    dtype::DType,
     error::Error,
     kernels::{Algorithm, Program},
     params::Params,
     pipelines::{Checks, Pipeline, Pipelines, Scopes, lock},
+    problem::Problem,
     spec::Spec,
+    tensor::Tensor,
+    view::View,
 };
 
 /// Plans kept: far above what a model uses; the one not used for longest goes first.
@@ -42,7 +46,7 @@ struct Inner {
     device: wgpu::Device,
     caps: Caps,
     pipelines: Pipelines,
-    plans: Mutex<LruCache<(Spec, Option<Algorithm>), Plan>>,
+    plans: Mutex<LruCache<(Problem, Option<Algorithm>), Plan>>,
 }
 
 impl Attention {
@@ -76,51 +80,55 @@ impl Attention {
         &self.inner.caps
     }
 
-    /// Checks a spec against the device, chooses kernels and compiles them. The same spec again costs a look-up.
+    /// Checks a problem against the device, chooses kernels and compiles them. The same problem again costs a look-up.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn plan(&self, spec: &Spec) -> Result<Plan, Error> {
-        pollster::block_on(self.plan_async(spec))
+    pub fn plan(&self, problem: impl Into<Problem>) -> Result<Plan, Error> {
+        pollster::block_on(self.plan_any(problem.into(), None))
     }
 
     /// [`plan`](Self::plan) by this algorithm, or why it cannot.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn plan_with(&self, algorithm: Algorithm, spec: &Spec) -> Result<Plan, Error> {
-        pollster::block_on(self.plan_with_async(algorithm, spec))
+        pollster::block_on(self.plan_any(spec.into(), Some(algorithm)))
     }
 
     /// [`plan`](Self::plan) where one cannot block.
-    pub async fn plan_async(&self, spec: &Spec) -> Result<Plan, Error> {
-        self.plan_any(spec, None).await
+    pub fn plan_async(
+        &self,
+        problem: impl Into<Problem>,
+    ) -> impl Future<Output = Result<Plan, Error>> + wgpu::WasmNotSend {
+        let problem = problem.into();
+        async move { self.plan_any(problem, None).await }
     }
 
     /// [`plan_with`](Self::plan_with) where one cannot block.
     pub async fn plan_with_async(&self, algorithm: Algorithm, spec: &Spec) -> Result<Plan, Error> {
-        self.plan_any(spec, Some(algorithm)).await
+        self.plan_any(spec.into(), Some(algorithm)).await
     }
 
-    async fn plan_any(&self, spec: &Spec, forced: Option<Algorithm>) -> Result<Plan, Error> {
-        let key = (spec.clone(), forced);
+    async fn plan_any(&self, problem: Problem, forced: Option<Algorithm>) -> Result<Plan, Error> {
+        let key = (problem, forced);
         if let Some(plan) = lock(&self.inner.plans).get(&key) {
             return Ok(plan.clone());
         }
-        let plan = self.make(spec, forced).await?;
+        let plan = self.make(&key.0, forced).await?;
         lock(&self.inner.plans).put(key, plan.clone());
         Ok(plan)
     }
 
-    async fn make(&self, spec: &Spec, forced: Option<Algorithm>) -> Result<Plan, Error> {
+    async fn make(&self, problem: &Problem, forced: Option<Algorithm>) -> Result<Plan, Error> {
         let Inner { device, caps, pipelines, .. } = &*self.inner;
-        let program = Program::new(spec, caps, forced)?;
-        let mut compiled = Vec::with_capacity(program.stages.len());
-        for stage in &program.stages {
-            compiled.push(pipelines.get(stage.kernel).await?);
+        let program = Program::new(problem, caps, forced)?;
+        let mut compiled = Vec::with_capacity(program.kernels.len());
+        for kernel in &program.kernels {
+            compiled.push(pipelines.get(*kernel).await?);
         }
         let stride = (size_of::<Params>() as u32).next_multiple_of(caps.uniform_align);
         let scopes = Scopes::open(device);
         let params = upload(device, &program, stride);
         scopes.close("the parameters").await?;
-        let (device, caps) = (device.clone(), caps.clone());
-        Ok(Plan { inner: Arc::new(Planned { device, caps, spec: spec.clone(), program, compiled, params, stride }) })
+        let (device, caps, problem) = (device.clone(), caps.clone(), problem.clone());
+        Ok(Plan { inner: Arc::new(Planned { device, caps, problem, program, compiled, params, stride }) })
     }
 }
 
@@ -153,7 +161,7 @@ pub struct Plan {
 pub(crate) struct Planned {
     pub(crate) device: wgpu::Device,
     pub(crate) caps: Caps,
-    pub(crate) spec: Spec,
+    pub(crate) problem: Problem,
     pub(crate) program: Program,
     pub(crate) compiled: Vec<Pipeline>,
     pub(crate) params: wgpu::Buffer,
@@ -162,19 +170,27 @@ pub(crate) struct Planned {
 
 impl Plan {
     /// What it computes.
-    pub fn spec(&self) -> &Spec {
-        &self.inner.spec
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.inner.problem
     }
 
-    /// How it computes.
+    /// How it computes attention; `None` for another problem.
     #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> Option<Algorithm> {
         self.inner.program.algorithm
     }
 
-    /// The names of its kernels, in order.
+    /// The names of its kernels, in the order of their first use.
     pub fn kernels(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.inner.program.stages.iter().map(|stage| stage.kernel.shader().name())
+        self.inner.program.kernels.iter().map(|kernel| kernel.shader().name())
+    }
+
+    /// The tensors that it binds.
+    pub fn views(&self) -> impl Iterator<Item = View> + '_ {
+        let words = (self.workspace_bytes() / 4) as u32;
+        let view = View { written: true, ..View::dense(Tensor::Workspace, [1, 1, 1, words], DType::U32) };
+        self.inner.problem.views().chain((words > 0).then_some(view))
     }
 
     /// Bytes that [`Bindings::workspace`](crate::Bindings::workspace) must have; 0 where it must be absent.

@@ -1,6 +1,6 @@
 //! Joins WGSL parts behind a preamble of constants: the only place that makes WGSL text.
 
-use crate::{spec::Spec, tensor::Tensor};
+use crate::{dtype::DType, view::View};
 
 /// Declares one `&str` per shared part of shaders/.
 macro_rules! parts {
@@ -11,81 +11,97 @@ macro_rules! parts {
 
 parts! {
     PARAMS = "params.wgsl",
+    WORKSPACE = "workspace.wgsl",
+    HALF = "half.wgsl",
     SCORE = "score.wgsl",
+    SOFTCAP = "softcap.wgsl",
+    NO_SOFTCAP = "no_softcap.wgsl",
+    ALIBI = "alibi.wgsl",
+    NO_ALIBI = "no_alibi.wgsl",
+    BIAS = "bias.wgsl",
+    NO_BIAS = "no_bias.wgsl",
+    KEEP = "keep.wgsl",
+    NO_KEEP = "no_keep.wgsl",
+    SINKS = "sinks.wgsl",
+    NO_SINKS = "no_sinks.wgsl",
     SOFTMAX_ROW = "softmax_row.wgsl",
-    TILE = "tile.wgsl",
-    TILE_SCORES = "tile_scores.wgsl",
-    TILE_VALUES = "tile_values.wgsl",
-    WEIGHTS = "weights.wgsl",
+    STATE = "state.wgsl",
+    NO_STATE = "no_state.wgsl",
     LSE = "lse.wgsl",
     NO_LSE = "no_lse.wgsl",
-    QK_VEC4 = "qk_vec4.wgsl",
-    QK_SCALAR = "qk_scalar.wgsl",
-    V_VEC4 = "v_vec4.wgsl",
-    V_SCALAR = "v_scalar.wgsl",
+    CLASSES = "classes.wgsl",
+    NO_CLASSES = "no_classes.wgsl",
+    TILE = "tile.wgsl",
+    TILE_DENSE = "tile_dense.wgsl",
+    TILE_LENGTHS = "tile_lengths.wgsl",
+    TILE_PACKED = "tile_packed.wgsl",
+    TILE_SCORES = "tile_scores.wgsl",
+    TILE_PAIRS = "tile_pairs.wgsl",
+    TILE_VALUES = "tile_values.wgsl",
+    NO_OUT = "no_out.wgsl",
+    NO_VALUES = "no_values.wgsl",
+    NO_PARTS = "no_parts.wgsl",
+    WEIGHTS = "weights.wgsl",
+    RAW = "raw.wgsl",
+    WEIGH = "weigh.wgsl",
+    KV_LENS = "kv_lens.wgsl",
+    ANGLES = "angles.wgsl",
+    NO_ANGLES = "no_angles.wgsl",
+    ANGLES_ROWS = "angles_rows.wgsl",
+    ANGLES_IDS = "angles_ids.wgsl",
+    ANGLES_APPENDED = "angles_appended.wgsl",
+    TO_SAME = "to_same.wgsl",
+    TO_CACHE = "to_cache.wgsl",
+    ROW_DENSE = "row_dense.wgsl",
+    ROW_PACKED = "row_packed.wgsl",
+    PART_STATE = "part_state.wgsl",
+    PART_LSES = "part_lses.wgsl",
 }
 
-/// The parts that depend on the problem and not on the algorithm.
+/// How the rows of a tensor are read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Parts {
-    head_dim: u32,
-    value_dim: u32,
-    qk_vec4: bool,
-    v_vec4: bool,
-    lse: bool,
-    shared_buffer: bool,
+pub(crate) struct Access {
+    dtype: DType,
+    /// As 16-bit floats, not as halves of 32-bit words.
+    native: bool,
+    /// Four elements at a time, not one.
+    vec4: bool,
 }
 
-impl Parts {
-    pub(crate) fn of(spec: &Spec) -> Self {
-        let vec4 = |tensor| spec.view(tensor).is_some_and(|view| view.layout.is_vec4(view.sizes));
-        Self {
-            head_dim: spec.shape().head_dim,
-            value_dim: spec.shape().value_dim,
-            qk_vec4: vec4(Tensor::Q) && vec4(Tensor::K),
-            v_vec4: vec4(Tensor::V) && vec4(Tensor::Out),
-            lse: spec.lse,
-            shared_buffer: spec.shared_buffer,
+impl Access {
+    /// The fastest access to a tensor on a device with or without 16-bit floats.
+    pub(crate) fn of(view: &View, f16: bool) -> Self {
+        Self { dtype: view.dtype, native: f16 && view.dtype == DType::F16, vec4: view.layout.is_vec4(view.sizes) }
+    }
+
+    /// In words, for reports.
+    pub(crate) const fn words(self) -> &'static str {
+        match (self.dtype, self.native, self.vec4) {
+            (DType::F16, true, true) => "f16, four at a time",
+            (DType::F16, true, false) => "f16, one at a time",
+            (DType::F16, false, true) => "f16 in words, four at a time",
+            (DType::F16, false, false) => "f16 in words, one at a time",
+            (DType::Bf16, _, true) => "bf16 in words, four at a time",
+            (DType::Bf16, _, false) => "bf16 in words, one at a time",
+            (_, _, true) => "f32, four at a time",
+            (_, _, false) => "f32, one at a time",
         }
     }
 
-    pub(crate) const fn qk(&self) -> &'static str {
-        if self.qk_vec4 { QK_VEC4 } else { QK_SCALAR }
+    const fn halves(self) -> bool {
+        matches!(self.dtype, DType::F16 | DType::Bf16) && !self.native
     }
 
-    pub(crate) const fn v(&self) -> &'static str {
-        if self.v_vec4 { V_VEC4 } else { V_SCALAR }
-    }
-
-    pub(crate) const fn lse(&self) -> &'static str {
-        if self.lse { LSE } else { NO_LSE }
-    }
-
-    /// How elements are read and written, in words.
-    pub(crate) const fn loads(&self) -> &'static str {
-        match (self.qk_vec4, self.v_vec4) {
-            (true, true) => "four elements at a time",
-            (true, false) => "q and k four elements at a time, v and out one",
-            (false, true) => "q and k one element at a time, v and out four",
-            (false, false) => "one element at a time",
+    /// The WGSL type of one element of the array.
+    const fn element(self) -> &'static str {
+        match (self.halves(), self.native, self.vec4) {
+            (true, _, true) => "vec2<u32>",
+            (true, _, false) => "u32",
+            (_, true, true) => "vec4<f16>",
+            (_, true, false) => "f16",
+            (_, _, true) => "vec4<f32>",
+            (_, _, false) => "f32",
         }
-    }
-
-    /// The same parts for a kernel that never writes the log-sum-exp.
-    pub(crate) const fn without_lse(self) -> Self {
-        Self { lse: false, ..self }
-    }
-
-    /// The same parts for a kernel that reads no row of a head.
-    pub(crate) const fn only_lse(self) -> Self {
-        Self { head_dim: 1, value_dim: 1, qk_vec4: false, v_vec4: false, ..self }
-    }
-
-    /// Starts a text with the constants that every kernel has.
-    pub(crate) fn text(&self) -> Text {
-        Text { wgsl: String::new(), shared_buffer: self.shared_buffer }
-            .constant("HEAD_DIM", self.head_dim)
-            .constant("VALUE_DIM", self.value_dim)
     }
 }
 
@@ -93,21 +109,108 @@ impl Parts {
 pub(crate) struct Text {
     wgsl: String,
     shared_buffer: bool,
+    /// Whether a tensor is of 16-bit floats, and whether the device's own are used.
+    half: bool,
+    native: bool,
 }
 
 impl Text {
+    pub(crate) const fn new(shared_buffer: bool) -> Self {
+        Self { wgsl: String::new(), shared_buffer, half: false, native: false }
+    }
+
+    fn uses(&mut self, access: Access) {
+        self.half |= access.dtype != DType::F32;
+        self.native |= access.native;
+    }
+
     pub(crate) fn constant(mut self, name: &str, value: u32) -> Self {
         self.wgsl += &format!("const {name} = {value}u;\n");
         self
     }
 
-    pub(crate) fn join(mut self, parts: &[&str]) -> String {
+    pub(crate) fn flag(mut self, name: &str, value: bool) -> Self {
+        self.wgsl += &format!("const {name} = {value};\n");
+        self
+    }
+
+    /// Declares a tensor of rows and `load_NAME(row, d)`, which gives elements `4 d..4 d + 4` of the row that starts at element
+    /// `row` as f32, zeros past the constant `dim`.
+    ///
+    /// Written here, and not in files: tensors, types and widths vary independently.
+    pub(crate) fn load(self, name: &str, binding: u32, access: Access, dim: &str) -> Self {
+        self.load_from("read", name, binding, access, dim)
+    }
+
+    /// [`load`](Self::load) from a buffer of which another part is written: it must be declared writable as well.
+    pub(crate) fn load_from(mut self, space: &str, name: &str, binding: u32, access: Access, dim: &str) -> Self {
+        let (element, dtype) = (access.element(), access.dtype);
+        let body = match (access.halves(), access.vec4) {
+            (true, true) => format!("return floats_of_{dtype}({name}[row / 4 + d]);"),
+            (false, true) => format!("return vec4<f32>({name}[row / 4 + d]);"),
+            (halves, false) => {
+                let x = if halves { format!("float_of_{dtype}({name}[i / 2], i)") } else { format!("f32({name}[i])") };
+                format!(
+                    "var x = vec4<f32>();\n  for (var e = 0u; e < min({dim} - 4 * d, 4); e++) {{\n    \
+                     let i = row + 4 * d + e;\n    x[e] = {x};\n  }}\n  return x;"
+                )
+            }
+        };
+        self.uses(access);
+        self.wgsl += &format!(
+            "\n@group(0) @binding({binding}) var<storage, {space}> {name}: array<{element}>;\n\
+             \nfn load_{name}(row: u32, d: u32) -> vec4<f32> {{\n  {body}\n}}\n"
+        );
+        self
+    }
+
+    /// Declares out and `store_out(row, d, x)`, which writes elements `4 d..4 d + 4` of a row, none past `VALUE_DIM`.
+    ///
+    /// Two rows may share a word of halves: each element is then exchanged alone, and atomically.
+    pub(crate) fn store_out(mut self, access: Access) -> Self {
+        let (element, dtype) = (access.element(), access.dtype);
+        let (element, body) = match (access.halves(), access.vec4) {
+            (true, true) => (element, format!("out[row / 4 + d] = {dtype}_of(x);")),
+            (false, true) if access.native => (element, "out[row / 4 + d] = vec4<f16>(in_f16(x));".into()),
+            (false, true) => (element, "out[row / 4 + d] = x;".into()),
+            (halves, false) => {
+                let store = match (halves, access.native) {
+                    (true, _) => format!(
+                        "let half = ({dtype}_of(x)[e / 2] >> (16 * (e % 2))) & 0xffff;\n    \
+                         atomicAnd(&out[i / 2], 0xffff0000u >> (16 * (i % 2)));\n    \
+                         atomicOr(&out[i / 2], half << (16 * (i % 2)));"
+                    ),
+                    (_, true) => "out[i] = f16(in_f16(x)[e]);".into(),
+                    (_, false) => "out[i] = x[e];".into(),
+                };
+                let element = if halves { "atomic<u32>" } else { element };
+                let each = "for (var e = 0u; e < min(VALUE_DIM - 4 * d, 4); e++) {\n    let i = row + 4 * d + e;";
+                (element, format!("{each}\n    {store}\n  }}"))
+            }
+        };
+        self.uses(access);
+        self.wgsl += &format!(
+            "\n@group(0) @binding(4) var<storage, read_write> out: array<{element}>;\n\
+             \nfn store_out(row: u32, d: u32, x: vec4<f32>) {{\n  {body}\n}}\n"
+        );
+        self
+    }
+
+    pub(crate) fn join(mut self, parts: &[&str]) -> Self {
         for part in parts {
             self.wgsl += "\n";
             self.wgsl += part;
         }
+        self
+    }
+
+    /// The whole text.
+    pub(crate) fn finish(self) -> String {
+        let enable = if self.native { "enable f16;\n" } else { "" };
+        let half = if self.half { HALF } else { "" };
+        let wgsl = format!("{enable}{}\n{half}", self.wgsl);
         // One dispatch may not bind a buffer both as read-only and as writable.
-        if self.shared_buffer { self.wgsl.replace("<storage, read>", "<storage, read_write>") } else { self.wgsl }
+        if self.shared_buffer { wgsl.replace("<storage, read>", "<storage, read_write>") } else { wgsl }
     }
 }
 

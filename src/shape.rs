@@ -1,6 +1,6 @@
 //! The sizes of a problem, and the small choices that a spec is made of.
 
-use crate::{dtype::DType, layout::Layout};
+use crate::{dtype::DType, layout::Layout, rope::Rotary};
 
 /// Largest `head_dim` and `value_dim`.
 pub const MAX_DIM: u32 = 512;
@@ -28,7 +28,8 @@ pub struct Shape {
 /// Which scores [`Spec::scores`](crate::Spec::scores) writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScoreStage {
-    /// `scale * dot(q, k)`, of every pair, seen or not.
+    /// `scale * dot(q, k)`, of every pair, seen or not; -inf where the key does not exist (past a length, or outside the
+    /// query's sequence).
     Scaled,
     /// The same after [`Spec::softcap`](crate::Spec::softcap).
     Capped,
@@ -36,12 +37,13 @@ pub enum ScoreStage {
     Masked,
 }
 
-/// One slope per query head, or one per batch item and query head ([`Spec::alibi`](crate::Spec::alibi)).
+/// One slope per query head, or one per batch item (or packed sequence) and query head
+/// ([`Spec::alibi`](crate::Spec::alibi)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Slopes {
     /// `[q_heads]`.
     Head,
-    /// `[batch, q_heads]`.
+    /// `[batch, q_heads]`; with packed sequences `[sequences, q_heads]`.
     BatchHead,
 }
 
@@ -72,11 +74,34 @@ pub(crate) struct ScoreTensor {
     pub(crate) columns: u32,
 }
 
+/// Query heads and query rows, each as first and one past the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Part {
+    pub(crate) heads: [u32; 2],
+    pub(crate) rows: [u32; 2],
+}
+
+/// New keys and values, and where they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Append {
+    pub(crate) len: u32,
+    pub(crate) rotary: Option<Rotary>,
+}
+
 /// The element type of each tensor that has a choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Types {
     pub(crate) q: DType,
     pub(crate) kv: DType,
     pub(crate) out: DType,
     pub(crate) bias: DType,
+    pub(crate) keep: DType,
+    pub(crate) new: Option<DType>,
+}
+
+impl Default for Types {
+    fn default() -> Self {
+        let float = DType::F32;
+        Self { q: float, kv: float, out: float, bias: float, keep: DType::Bool, new: None }
+    }
 }

@@ -1,14 +1,17 @@
 //! What to compute.
 
+use std::ops::Range;
+
 use crate::{
     dtype::DType,
     layout::{Layout, Order},
     mask::{Align, Band, Mask},
-    shape::{Bits, ScoreStage, ScoreTensor, Shape, Slopes, Types},
+    rope::Rotary,
+    shape::{Append, Bits, Part, ScoreStage, ScoreTensor, Shape, Slopes, Types},
     tensor::Tensor,
 };
 
-/// What to compute: `softmax(scale * q kᵀ, over the keys that the mask lets a query see) v`, for every batch item and head.
+/// What to compute: `softmax(scale * q kᵀ, over the keys that a query sees) v`, for every batch item and head.
 ///
 /// A `Spec` is plain data: it needs no device, and two equal ones are the same plan. Everything starts from a [`Shape`];
 /// setters change one thing each.
@@ -19,7 +22,11 @@ use crate::{
 /// | [`align`](Self::align) | none: planning fails if the mask needs it |
 /// | [`scale`](Self::scale) | `1 / sqrt(head_dim)` |
 /// | [`order`](Self::order) | dense `[batch, heads, len, dim]` |
+/// | types | f32, keep-masks in bytes |
 /// | outputs | `out` |
+///
+/// A score is made in this order: scale, softcap, bias, ALiBi, and then what hides a key: the mask, the keep-mask, -inf in the
+/// bias, a length, the edge of a sequence.
 ///
 /// ```
 /// use wgpu_attention::{Align, Mask, Shape, Spec};
@@ -36,12 +43,14 @@ pub struct Spec {
     pub(crate) align: Option<Align>,
     pub(crate) scale: Option<Bits>,
     pub(crate) order: Order,
-    /// Of q, k, v and out, in the order of [`Tensor`].
-    pub(crate) layouts: [Option<Layout>; 4],
+    /// Of q, k, v, out, new_k and new_v, in the order of [`Tensor`].
+    pub(crate) layouts: [Option<Layout>; 6],
     pub(crate) types: Types,
+    pub(crate) out: bool,
     pub(crate) lse: bool,
     pub(crate) weights: bool,
     pub(crate) scores: Option<ScoreStage>,
+    pub(crate) only: Option<Part>,
     pub(crate) shared_buffer: bool,
     pub(crate) softcap: Option<Bits>,
     pub(crate) bias: Option<ScoreTensor>,
@@ -49,7 +58,7 @@ pub struct Spec {
     pub(crate) alibi: Option<Slopes>,
     pub(crate) sinks: bool,
     pub(crate) kv_lens: bool,
-    pub(crate) append: bool,
+    pub(crate) append: Option<Append>,
     pub(crate) sequences: Option<u32>,
     pub(crate) block_mask: Option<u32>,
 }
@@ -63,11 +72,13 @@ impl Spec {
             align: None,
             scale: None,
             order: Order::default(),
-            layouts: [None; 4],
+            layouts: [None; 6],
             types: Types::default(),
+            out: true,
             lse: false,
             weights: false,
             scores: None,
+            only: None,
             shared_buffer: false,
             softcap: None,
             bias: None,
@@ -75,7 +86,7 @@ impl Spec {
             alibi: None,
             sinks: false,
             kv_lens: false,
-            append: false,
+            append: None,
             sequences: None,
             block_mask: None,
         }
@@ -99,7 +110,7 @@ impl Spec {
         self
     }
 
-    /// Dense order of q, k, v and out; layouts set by name win over it.
+    /// Dense order of q, k, v, out and what is appended; layouts set by name win over it.
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
         self
@@ -125,50 +136,83 @@ impl Spec {
         self.layout(Tensor::Out, layout)
     }
 
+    /// Layouts of the keys and values to append, `[batch, kv_heads, len, dim]` both.
+    pub fn new_layouts(self, k: Layout, v: Layout) -> Self {
+        self.layout(Tensor::NewK, k).layout(Tensor::NewV, v)
+    }
+
     fn layout(mut self, tensor: Tensor, layout: Layout) -> Self {
         self.layouts[tensor as usize] = Some(layout);
         self
     }
 
-    /// Element type of q. Not yet built: anything but f32.
+    /// Element type of q: a float.
     pub fn q_type(mut self, dtype: DType) -> Self {
         self.types.q = dtype;
         self
     }
 
-    /// Element type of k and v. Not yet built: anything but f32.
+    /// Element type of k and v: a float.
     pub fn kv_type(mut self, dtype: DType) -> Self {
         self.types.kv = dtype;
         self
     }
 
-    /// Element type of out. Not yet built: anything but f32.
+    /// Element type of out: a float.
     pub fn out_type(mut self, dtype: DType) -> Self {
         self.types.out = dtype;
         self
     }
 
-    /// Element type of the bias. Not yet built: anything but f32.
+    /// Element type of the bias: a float.
     pub fn bias_type(mut self, dtype: DType) -> Self {
         self.types.bias = dtype;
         self
     }
 
-    /// Also writes the log-sum-exp of each row: `[batch, q_heads, q_len]` f32, natural logarithm, -inf for a row that sees no key.
+    /// Element type of the keep-mask: [`DType::Bool`] or [`DType::Bit`].
+    pub fn keep_type(mut self, dtype: DType) -> Self {
+        self.types.keep = dtype;
+        self
+    }
+
+    /// Element type of the keys and values to append: a float, that of k and v unless set. They are rounded to that of k and v.
+    pub fn new_type(mut self, dtype: DType) -> Self {
+        self.types.new = Some(dtype);
+        self
+    }
+
+    /// Writes no out: for those who want only the log-sum-exp, weights or scores. The values are then not read.
+    pub fn without_out(mut self) -> Self {
+        self.out = false;
+        self
+    }
+
+    /// Also writes the log-sum-exp of each row: `[batch, q_heads, q_len]` f32, natural logarithm, -inf for a row that sees no
+    /// key. Sinks do not count.
     pub fn lse(mut self) -> Self {
         self.lse = true;
         self
     }
 
-    /// Also writes the attention weights: `[batch, q_heads, q_len, kv_len]` f32. Costs that much memory and traffic.
+    /// Also writes the attention weights: `[batch, q_heads, q_len, kv_len]` f32. Costs that much memory and traffic, and a second
+    /// look at the keys; [`only`](Self::only) limits all three.
     pub fn weights(mut self) -> Self {
         self.weights = true;
         self
     }
 
-    /// Also writes the scores of one stage: `[batch, q_heads, q_len, kv_len]` f32.
+    /// Also writes the scores of one stage: `[batch, q_heads, q_len, kv_len]` f32, or of what [`only`](Self::only) leaves.
     pub fn scores(mut self, stage: ScoreStage) -> Self {
         self.scores = Some(stage);
+        self
+    }
+
+    /// Limits weights and scores to these query heads and rows: they are then `[batch, heads.len(), rows.len(), kv_len]`.
+    ///
+    /// With [`without_out`](Self::without_out) and no lse, nothing is computed for other rows.
+    pub fn only(mut self, heads: Range<u32>, rows: Range<u32>) -> Self {
+        self.only = Some(Part { heads: [heads.start, heads.end], rows: [rows.start, rows.end] });
         self
     }
 
@@ -180,51 +224,74 @@ impl Spec {
         self
     }
 
-    /// Replaces each score `s` by `cap * tanh(s / cap)` before bias and mask. Not yet built.
+    /// Replaces each score `s` by `cap * tanh(s / cap)` before bias and mask.
     pub fn softcap(mut self, cap: f32) -> Self {
         self.softcap = Some(Bits::of(cap));
         self
     }
 
-    /// Adds a bias `[batch, q_heads, q_len, columns]` to the scores, broadcast by strides of 0; keys past `columns` are
-    /// hidden. Not yet built.
+    /// Adds a bias `[batch, q_heads, q_len, columns]` to the scores, broadcast by strides of 0 ([`Layout::broadcast`]).
+    ///
+    /// Its numbers are finite, or -inf, which hides the key. Keys past `columns` are hidden. With packed sequences, rows and
+    /// columns count through all of them.
     pub fn bias(mut self, layout: Layout, columns: u32) -> Self {
         self.bias = Some(ScoreTensor { layout, columns });
         self
     }
 
-    /// Hides the keys for which a boolean `[batch, q_heads, q_len, columns]` is false; keys past `columns` are hidden.
-    /// Not yet built.
+    /// Hides the keys for which a boolean `[batch, q_heads, q_len, columns]` is false, broadcast by strides of 0
+    /// ([`Layout::broadcast`]).
+    ///
+    /// Keys past `columns` are hidden. What k and v hold of hidden keys must be finite. With packed sequences, rows and columns
+    /// count through all of them.
     pub fn keep(mut self, layout: Layout, columns: u32) -> Self {
         self.keep = Some(ScoreTensor { layout, columns });
         self
     }
 
-    /// Subtracts `slope * |distance|` from the scores (ALiBi, Press et al. 2022). Not yet built.
+    /// Subtracts `slope * |distance|` from the scores, the distance of a key from where the query stands
+    /// (ALiBi, Press et al. 2022). Needs [`align`](Self::align).
     pub fn alibi(mut self, slopes: Slopes) -> Self {
         self.alibi = Some(slopes);
         self
     }
 
-    /// One learned logit per query head `[q_heads]`, in the softmax denominator alone. Not yet built.
+    /// One learned logit per query head `[q_heads]` f32, in the softmax denominator alone.
     pub fn sinks(mut self) -> Self {
         self.sinks = true;
         self
     }
 
-    /// The keys of each batch item `[batch]` u32, read on the device; `kv_len` is then a capacity. Not yet built.
+    /// The keys of each batch item `[batch]` u32, read on the device; `kv_len` is then a capacity, above which a length counts
+    /// as it. What lies past a length may be NaN or infinite.
     pub fn kv_lens(mut self) -> Self {
         self.kv_lens = true;
         self
     }
 
-    /// Appends new keys and values to the cache in k and v first, at the length read on the device. Not yet built.
-    pub fn append(mut self) -> Self {
-        self.append = true;
+    /// First appends `len` new keys and values to each batch item of the cache in k and v, in place, after the keys that
+    /// [`kv_lens`](Self::kv_lens) says there are; the queries see them.
+    ///
+    /// Rows past the capacity `kv_len` are dropped. The lengths themselves stay as they are: the caller adds `len` before the
+    /// next call.
+    pub fn append(mut self, len: u32) -> Self {
+        self.kv_lens = true;
+        self.append = Some(Append { len, rotary: None });
         self
     }
 
-    /// Packed sequences of unequal lengths, cumulative lengths `[sequences + 1]` read on the device. Not yet built.
+    /// [`append`](Self::append) that turns the new keys by a rotary embedding.
+    pub fn append_rotated(mut self, len: u32, rotary: Rotary) -> Self {
+        self.kv_lens = true;
+        self.append = Some(Append { len, rotary: Some(rotary) });
+        self
+    }
+
+    /// Packed sequences of unequal lengths, side by side along `q_len` and `kv_len`, in a batch of one. Their cumulative
+    /// lengths `[sequences + 1]` u32, for queries and for keys, are read on the device.
+    ///
+    /// Sequence `s` has the queries `cu_q[s]..cu_q[s + 1]` and the keys `cu_k[s]..cu_k[s + 1]` and sees no others; masks and
+    /// ALiBi count inside it. Rows that belong to no sequence are not written.
     pub fn packed(mut self, sequences: u32) -> Self {
         self.sequences = Some(sequences);
         self
@@ -248,21 +315,33 @@ impl Spec {
         self.scale.map_or_else(|| (f64::from(self.shape.head_dim).sqrt().recip()) as f32, Bits::get)
     }
 
-    /// The key at which query 0 stands; 0 where no mask asks.
+    /// The key at which query 0 stands; 0 where nothing asks. Lengths that are read on the device are not known here: with
+    /// [`Align::End`] it is that of full ones.
     #[must_use]
     pub fn offset(&self) -> i64 {
         self.align.map_or(0, |align| align.offset(self.shape.q_len, self.shape.kv_len))
     }
 
-    /// Whether query `i` sees key `j`.
-    #[must_use]
-    pub fn sees(&self, i: u32, j: u32) -> bool {
-        self.mask.sees(self.offset(), i, j)
-    }
-
-    /// The mask as a range of `j - i`.
+    /// The mask as a range of `j - i`, with lengths as [`offset`](Self::offset) has them.
     #[must_use]
     pub fn band(&self) -> Band {
         self.mask.band(self.offset())
+    }
+
+    /// Whether the device reads where keys end, or where sequences start.
+    pub(crate) const fn has_lengths(&self) -> bool {
+        self.kv_lens || self.sequences.is_some()
+    }
+
+    /// Batch items, or packed sequences.
+    pub(crate) fn items(&self) -> u32 {
+        self.sequences.unwrap_or(self.shape.batch)
+    }
+
+    /// The heads and rows of weights and scores.
+    pub(crate) fn only_or_all(&self) -> [Range<u32>; 2] {
+        let all = Part { heads: [0, self.shape.q_heads], rows: [0, self.shape.q_len] };
+        let Part { heads, rows } = self.only.unwrap_or(all);
+        [heads[0]..heads[1], rows[0]..rows[1]]
     }
 }

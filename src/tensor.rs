@@ -1,83 +1,249 @@
 //! The tensors of a problem: their names, and their values in host memory.
 
-use crate::{error::Error, spec::Spec};
+use crate::{error::Error, problem::Problem};
 
-/// A tensor that can be bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Tensor {
-    /// Queries `[batch, q_heads, q_len, head_dim]`.
-    Q,
-    /// Keys `[batch, kv_heads, kv_len, head_dim]`.
-    K,
-    /// Values `[batch, kv_heads, kv_len, value_dim]`.
-    V,
-    /// Output `[batch, q_heads, q_len, value_dim]`.
-    Out,
-    /// Log-sum-exp of each row `[batch, q_heads, q_len]` f32.
-    Lse,
-    /// Attention weights `[batch, q_heads, q_len, kv_len]` f32.
-    Weights,
-    /// Scores of one stage `[batch, q_heads, q_len, kv_len]` f32.
-    Scores,
-    /// Scratch memory of the plan, [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) long.
-    Workspace,
+/// Declares the tensors and their names.
+macro_rules! tensors {
+    ($($(#[$doc:meta])* $Name:ident = $name:literal,)*) => {
+        /// A tensor that can be bound.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Tensor { $($(#[$doc])* $Name,)* }
+
+        impl Tensor {
+            /// All of them.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$Name),*];
+
+            /// Its name in messages, shaders and files.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$Name => $name,)* }
+            }
+        }
+    };
 }
 
-impl Tensor {
-    /// All of them, inputs first.
-    pub const ALL: [Self; 8] =
-        [Self::Q, Self::K, Self::V, Self::Out, Self::Lse, Self::Weights, Self::Scores, Self::Workspace];
+tensors! {
+    /// Queries `[batch, q_heads, q_len, head_dim]`.
+    Q = "q",
+    /// Keys `[batch, kv_heads, kv_len, head_dim]`.
+    K = "k",
+    /// Values `[batch, kv_heads, kv_len, value_dim]`.
+    V = "v",
+    /// Output `[batch, q_heads, q_len, value_dim]`.
+    Out = "out",
+    /// Keys to append `[batch, kv_heads, new_len, head_dim]`.
+    NewK = "new_k",
+    /// Values to append `[batch, kv_heads, new_len, value_dim]`.
+    NewV = "new_v",
+    /// Additive bias `[batch, q_heads, q_len, columns]`.
+    Bias = "bias",
+    /// Boolean keep-mask `[batch, q_heads, q_len, columns]`: true lets a query see a key.
+    Keep = "keep",
+    /// ALiBi slopes `[q_heads]` or `[batch, q_heads]` f32.
+    Slopes = "slopes",
+    /// Learned sinks `[q_heads]` f32.
+    Sinks = "sinks",
+    /// Keys of each batch item `[batch]` u32; with an append, before it.
+    KvLens = "kv_lens",
+    /// Where each packed sequence starts among the queries, and the end of the last `[sequences + 1]` u32.
+    CuQ = "cu_q",
+    /// The same among the keys.
+    CuK = "cu_k",
+    /// Cosines of a rotary embedding, f32.
+    Cos = "cos",
+    /// Sines of a rotary embedding, f32.
+    Sin = "sin",
+    /// Rows of the cosines and sines `[batch, len]` u32.
+    Positions = "positions",
+    /// Partial outputs `[parts, batch, heads, len, value_dim]` f32.
+    Parts = "parts",
+    /// Log-sum-exp of partial outputs `[parts, batch, heads, len]` f32.
+    PartLses = "part_lses",
+    /// Log-sum-exp of each row `[batch, q_heads, q_len]` f32.
+    Lse = "lse",
+    /// Attention weights `[batch, heads, rows, kv_len]` f32.
+    Weights = "weights",
+    /// Scores of one stage `[batch, heads, rows, kv_len]` f32.
+    Scores = "scores",
+    /// Scratch memory of the plan, [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) long.
+    Workspace = "workspace",
+}
 
-    /// Its name in messages, shaders and files.
+/// Values in host memory. Numbers are rounded to the tensor's element type when they are uploaded.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Data<'a> {
+    /// Of a tensor of floats.
+    Floats(&'a [f32]),
+    /// Of a tensor of lengths or positions.
+    Words(&'a [u32]),
+    /// Of a keep-mask.
+    Bools(&'a [bool]),
+}
+
+impl Data<'_> {
+    /// How many elements there are.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn len(&self) -> usize {
         match self {
-            Self::Q => "q",
-            Self::K => "k",
-            Self::V => "v",
-            Self::Out => "out",
-            Self::Lse => "lse",
-            Self::Weights => "weights",
-            Self::Scores => "scores",
-            Self::Workspace => "workspace",
+            Self::Floats(data) => data.len(),
+            Self::Words(data) => data.len(),
+            Self::Bools(data) => data.len(),
         }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
 /// The inputs of a problem in host memory, laid out as the spec says.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
 pub struct Inputs<'a> {
-    /// Queries.
-    pub q: &'a [f32],
-    /// Keys.
-    pub k: &'a [f32],
-    /// Values.
-    pub v: &'a [f32],
+    data: [Option<Data<'a>>; Tensor::ALL.len()],
+}
+
+impl<'a> Inputs<'a> {
+    /// Queries, keys, values.
+    pub const fn new(q: &'a [f32], k: &'a [f32], v: &'a [f32]) -> Self {
+        Self { data: [None; Tensor::ALL.len()] }.floats(Tensor::Q, q).floats(Tensor::K, k).floats(Tensor::V, v)
+    }
+
+    /// Additive bias; -inf hides a key.
+    pub const fn bias(self, bias: &'a [f32]) -> Self {
+        self.floats(Tensor::Bias, bias)
+    }
+
+    /// Keep-mask: true lets a query see a key.
+    pub const fn keep(self, keep: &'a [bool]) -> Self {
+        self.set(Tensor::Keep, Data::Bools(keep))
+    }
+
+    /// ALiBi slopes.
+    pub const fn slopes(self, slopes: &'a [f32]) -> Self {
+        self.floats(Tensor::Slopes, slopes)
+    }
+
+    /// Learned sinks.
+    pub const fn sinks(self, sinks: &'a [f32]) -> Self {
+        self.floats(Tensor::Sinks, sinks)
+    }
+
+    /// Keys of each batch item; with an append, before it.
+    pub const fn kv_lens(self, lens: &'a [u32]) -> Self {
+        self.words(Tensor::KvLens, lens)
+    }
+
+    /// Where each packed sequence starts among the queries and among the keys.
+    pub const fn packed(self, cu_q: &'a [u32], cu_k: &'a [u32]) -> Self {
+        self.words(Tensor::CuQ, cu_q).words(Tensor::CuK, cu_k)
+    }
+
+    /// Keys and values to append.
+    pub const fn append(self, k: &'a [f32], v: &'a [f32]) -> Self {
+        self.floats(Tensor::NewK, k).floats(Tensor::NewV, v)
+    }
+
+    /// Cosines and sines of a rotary embedding.
+    pub const fn rotary(self, cos: &'a [f32], sin: &'a [f32]) -> Self {
+        self.floats(Tensor::Cos, cos).floats(Tensor::Sin, sin)
+    }
+
+    /// Which row of the cosines and sines each row turns by.
+    pub const fn positions(self, positions: &'a [u32]) -> Self {
+        self.words(Tensor::Positions, positions)
+    }
+
+    const fn floats(self, tensor: Tensor, data: &'a [f32]) -> Self {
+        self.set(tensor, Data::Floats(data))
+    }
+
+    const fn words(self, tensor: Tensor, data: &'a [u32]) -> Self {
+        self.set(tensor, Data::Words(data))
+    }
+
+    /// The values of a tensor, by its name as a value.
+    pub const fn set(mut self, tensor: Tensor, data: Data<'a>) -> Self {
+        self.data[tensor as usize] = Some(data);
+        self
+    }
+
+    /// What was given for a tensor.
+    #[must_use]
+    pub const fn get(&self, tensor: Tensor) -> Option<Data<'a>> {
+        self.data[tensor as usize]
+    }
+
+    /// What was given for a tensor of floats; empty where nothing was.
+    #[must_use]
+    pub const fn get_floats(&self, tensor: Tensor) -> &'a [f32] {
+        match self.get(tensor) {
+            Some(Data::Floats(data)) => data,
+            _ => &[],
+        }
+    }
+
+    /// What was given for a tensor of lengths or positions; empty where nothing was.
+    #[must_use]
+    pub const fn get_words(&self, tensor: Tensor) -> &'a [u32] {
+        match self.get(tensor) {
+            Some(Data::Words(data)) => data,
+            _ => &[],
+        }
+    }
+
+    /// Whether each tensor that the problem reads is given, of the right kind and as long as it reaches, and no other.
+    pub fn check(&self, problem: impl Into<Problem>) -> Result<(), Error> {
+        let problem = problem.into();
+        for view in problem.views().filter(|view| view.is_input()) {
+            let (name, needs) = (view.tensor.name(), view.extent()? as usize);
+            let got = match (self.get(view.tensor), view.dtype) {
+                (Some(data), dtype) if data.fits(dtype) => data.len(),
+                (Some(_), got) => return Err(Error::Type { name, got, wanted: "of the kind of the data given" }),
+                (None, _) => 0,
+            };
+            if got < needs {
+                return Err(Error::Input { name, got, needs });
+            }
+        }
+        for tensor in Tensor::ALL {
+            if self.get(tensor).is_some() && !problem.view(tensor).is_some_and(|view| view.is_input()) {
+                return Err(Error::UnusedInput { name: tensor.name() });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The outputs of a problem in host memory, laid out as the spec says: f32 from a device, f64 from the oracle.
 ///
-/// Elements of `out` that no index reaches (gaps between strides) are 0.
+/// Elements that no index reaches (gaps between strides) are 0.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Outputs<T> {
-    /// `[batch, q_heads, q_len, value_dim]` in its layout.
+    /// `[batch, q_heads, q_len, value_dim]` in its layout; empty where the spec wants none.
     pub out: Vec<T>,
     /// `[batch, q_heads, q_len]`, where asked for.
     pub lse: Option<Vec<T>>,
-    /// `[batch, q_heads, q_len, kv_len]`, where asked for.
+    /// `[batch, heads, rows, kv_len]`, where asked for.
     pub weights: Option<Vec<T>>,
-    /// `[batch, q_heads, q_len, kv_len]`, where asked for.
+    /// `[batch, heads, rows, kv_len]`, where asked for.
     pub scores: Option<Vec<T>>,
+    /// The keys after an append, in their layout.
+    pub k: Option<Vec<T>>,
+    /// The values after an append, in their layout.
+    pub v: Option<Vec<T>>,
 }
 
 impl<T> Outputs<T> {
     /// An output and nothing else, for instance to [`check`](crate::reference::check) what a device of yours computed.
     #[must_use]
     pub const fn of(out: Vec<T>) -> Self {
-        Self { out, lse: None, weights: None, scores: None }
+        Self { out, lse: None, weights: None, scores: None, k: None, v: None }
     }
 
     /// One output by its tensor; `None` where it was not asked for.
@@ -88,31 +254,22 @@ impl<T> Outputs<T> {
             Tensor::Lse => self.lse.as_deref(),
             Tensor::Weights => self.weights.as_deref(),
             Tensor::Scores => self.scores.as_deref(),
-            Tensor::Q | Tensor::K | Tensor::V | Tensor::Workspace => None,
+            Tensor::K => self.k.as_deref(),
+            Tensor::V => self.v.as_deref(),
+            _ => None,
         }
     }
-}
 
-impl<'a> Inputs<'a> {
-    /// Queries, keys, values.
-    #[must_use]
-    pub const fn new(q: &'a [f32], k: &'a [f32], v: &'a [f32]) -> Self {
-        Self { q, k, v }
-    }
-
-    /// Whether each slice reaches as far as its tensor.
-    pub fn check(&self, spec: &Spec) -> Result<(), Error> {
-        for (tensor, slice) in self.slices() {
-            let needs = spec.view(tensor).map_or(Ok(0), |view| view.extent())? as usize;
-            let got = slice.len();
-            if got < needs {
-                return Err(Error::Input { name: tensor.name(), got, needs });
-            }
+    /// Sets one output by its tensor; a tensor that is no output is dropped.
+    pub fn set(&mut self, tensor: Tensor, data: Vec<T>) {
+        match tensor {
+            Tensor::Out => self.out = data,
+            Tensor::Lse => self.lse = Some(data),
+            Tensor::Weights => self.weights = Some(data),
+            Tensor::Scores => self.scores = Some(data),
+            Tensor::K => self.k = Some(data),
+            Tensor::V => self.v = Some(data),
+            _ => {}
         }
-        Ok(())
-    }
-
-    pub(crate) fn slices(&self) -> [(Tensor, &[f32]); 3] {
-        [(Tensor::Q, self.q), (Tensor::K, self.k), (Tensor::V, self.v)]
     }
 }

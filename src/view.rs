@@ -4,8 +4,9 @@ use crate::{
     dtype::DType,
     error::Error,
     layout::{Layout, Order},
+    shape::Slopes,
     spec::Spec,
-    tensor::Tensor,
+    tensor::{Data, Tensor},
 };
 
 /// One tensor of a problem in memory.
@@ -24,17 +25,45 @@ pub struct View {
 }
 
 impl View {
-    /// One past the last element it reaches, or why there is none: shaders address with 32 bits.
+    /// An input, dense in the order of its sizes.
+    #[must_use]
+    pub fn dense(tensor: Tensor, sizes: [u32; 4], dtype: DType) -> Self {
+        let layout = Order::Bhsd.layout(sizes[1], sizes[2], sizes[3]);
+        Self { tensor, sizes, layout, dtype, written: false }
+    }
+
+    /// One past the last element it reaches, or why there is none.
     pub fn extent(&self) -> Result<u64, Error> {
-        let name = self.tensor.name();
-        let elements = self.layout.extent(self.sizes).ok_or(Error::Overflow { name })?;
-        let max = u64::from(u32::MAX);
-        if elements > max { Err(Error::Reach { name, elements, max }) } else { Ok(elements) }
+        self.layout.extent(self.sizes).ok_or(Error::Overflow { name: self.tensor.name() })
     }
 
     /// Bytes that a binding of it must have, a multiple of 4.
     pub fn bytes(&self) -> Result<u64, Error> {
-        Ok((self.extent()? * self.dtype.size()).next_multiple_of(4))
+        let bits = self.extent()?.checked_mul(self.dtype.bits());
+        bits.map(|bits| bits.div_ceil(32) * 4).ok_or(Error::Overflow { name: self.tensor.name() })
+    }
+
+    /// Whether the host gives its values: inputs, and the caches that an append adds to.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        !self.written || matches!(self.tensor, Tensor::K | Tensor::V)
+    }
+
+    /// Whether the host reads its values.
+    #[must_use]
+    pub fn is_output(&self) -> bool {
+        self.written && self.tensor != Tensor::Workspace
+    }
+}
+
+impl Data<'_> {
+    /// Whether elements of this type are made from it.
+    pub(crate) const fn fits(&self, dtype: DType) -> bool {
+        match self {
+            Self::Floats(_) => dtype.is_float(),
+            Self::Words(_) => matches!(dtype, DType::U32),
+            Self::Bools(_) => matches!(dtype, DType::Bool | DType::Bit),
+        }
     }
 }
 
@@ -43,33 +72,62 @@ impl Spec {
     #[must_use]
     pub fn view(&self, tensor: Tensor) -> Option<View> {
         let s = &self.shape;
-        let (wanted, sizes, dtype, written) = match tensor {
-            Tensor::Q => (true, [s.batch, s.q_heads, s.q_len, s.head_dim], self.types.q, false),
-            Tensor::K => (true, [s.batch, s.kv_heads, s.kv_len, s.head_dim], self.types.kv, false),
-            Tensor::V => (true, [s.batch, s.kv_heads, s.kv_len, s.value_dim], self.types.kv, false),
-            Tensor::Out => (true, [s.batch, s.q_heads, s.q_len, s.value_dim], self.types.out, true),
-            Tensor::Lse => (self.lse, [s.batch, s.q_heads, s.q_len, 1], DType::F32, true),
-            Tensor::Weights => return self.weights.then(|| self.pairs(tensor)),
-            Tensor::Scores => return self.scores.map(|_| self.pairs(tensor)),
-            Tensor::Workspace => return None,
+        let new = self.append.map(|append| append.len);
+        let grown = self.append.is_some();
+        let new_type = self.types.new.unwrap_or(self.types.kv);
+        let list = |len: u32, dtype| View::dense(tensor, [1, 1, 1, len], dtype);
+        let rows = |sizes, dtype, written| self.rows(tensor, sizes, dtype, written);
+        let view = match tensor {
+            Tensor::Q => rows([s.batch, s.q_heads, s.q_len, s.head_dim], self.types.q, false),
+            Tensor::K => rows([s.batch, s.kv_heads, s.kv_len, s.head_dim], self.types.kv, grown),
+            Tensor::V => rows([s.batch, s.kv_heads, s.kv_len, s.value_dim], self.types.kv, grown),
+            Tensor::Out if self.out => rows([s.batch, s.q_heads, s.q_len, s.value_dim], self.types.out, true),
+            Tensor::NewK => rows([s.batch, s.kv_heads, new?, s.head_dim], new_type, false),
+            Tensor::NewV => rows([s.batch, s.kv_heads, new?, s.value_dim], new_type, false),
+            Tensor::Bias | Tensor::Keep => {
+                let (tensors, dtype) = match tensor {
+                    Tensor::Bias => (self.bias?, self.types.bias),
+                    _ => (self.keep?, self.types.keep),
+                };
+                let sizes = [s.batch, s.q_heads, s.q_len, tensors.columns];
+                View { layout: tensors.layout, ..View::dense(tensor, sizes, dtype) }
+            }
+            Tensor::Slopes => match self.alibi? {
+                Slopes::Head => list(s.q_heads, DType::F32),
+                Slopes::BatchHead => View::dense(tensor, [1, 1, self.items(), s.q_heads], DType::F32),
+            },
+            Tensor::Sinks if self.sinks => list(s.q_heads, DType::F32),
+            Tensor::KvLens if self.kv_lens => list(s.batch, DType::U32),
+            Tensor::CuQ | Tensor::CuK => list(self.sequences?.saturating_add(1), DType::U32),
+            Tensor::Cos | Tensor::Sin | Tensor::Positions => {
+                let append = self.append?;
+                append.rotary?.view(tensor, s.batch, append.len)?
+            }
+            Tensor::Lse if self.lse => {
+                View { written: true, ..View::dense(tensor, [s.batch, s.q_heads, s.q_len, 1], DType::F32) }
+            }
+            Tensor::Weights if self.weights => self.pairs(tensor),
+            Tensor::Scores if self.scores.is_some() => self.pairs(tensor),
+            _ => return None,
         };
-        // Only q, k, v and out have an order and layouts of choice.
-        let (order, chosen) = match self.layouts.get(tensor as usize) {
-            Some(layout) => (self.order, *layout),
-            None => (Order::Bhsd, None),
-        };
-        let layout = chosen.unwrap_or_else(|| order.layout(sizes[1], sizes[2], sizes[3]));
-        wanted.then_some(View { tensor, sizes, layout, dtype, written })
+        Some(view)
     }
 
-    /// A dense f32 `[batch, q_heads, q_len, kv_len]`.
-    pub(crate) fn pairs(&self, tensor: Tensor) -> View {
-        let s = &self.shape;
-        let layout = Order::Bhsd.layout(s.q_heads, s.q_len, s.kv_len);
-        View { tensor, sizes: [s.batch, s.q_heads, s.q_len, s.kv_len], layout, dtype: DType::F32, written: true }
+    /// A tensor that has an order and a layout of choice.
+    fn rows(&self, tensor: Tensor, sizes: [u32; 4], dtype: DType, written: bool) -> View {
+        let layout = self.layouts[tensor as usize];
+        let layout = layout.unwrap_or_else(|| self.order.layout(sizes[1], sizes[2], sizes[3]));
+        View { tensor, sizes, layout, dtype, written }
     }
 
-    /// The tensors of this problem, inputs first.
+    /// A dense f32 output of the heads and rows of [`Spec::only`] and every key.
+    fn pairs(&self, tensor: Tensor) -> View {
+        let [heads, rows] = self.only_or_all();
+        let sizes = [self.shape.batch, heads.len() as u32, rows.len() as u32, self.shape.kv_len];
+        View { written: true, ..View::dense(tensor, sizes, DType::F32) }
+    }
+
+    /// The tensors of this problem.
     pub fn views(&self) -> impl Iterator<Item = View> + '_ {
         Tensor::ALL.into_iter().filter_map(|tensor| self.view(tensor))
     }

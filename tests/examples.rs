@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use safetensors::{Dtype, tensor::TensorView};
 use sentence::Sentence;
+use wgpu_attention::Tensor;
 
 const FILE: &[u8] = include_bytes!("../examples/data/minilm_sentence.safetensors");
 
@@ -85,7 +86,10 @@ fn reads_each_layer_in_its_place() {
     let draft = Draft::new().all_shaped(&[2, 1, 3, 4]);
     let sentence = Sentence::parse(&draft.bytes()).expect("two layers");
     let counted: Vec<f32> = (0..24_u8).map(f32::from).collect();
-    assert_eq!((sentence.layer(0).q, sentence.layer(1).v), (&counted[..12], &counted[12..]));
+    assert_eq!(
+        (sentence.layer(0).get_floats(Tensor::Q), sentence.layer(1).get_floats(Tensor::V)),
+        (&counted[..12], &counted[12..])
+    );
     assert_eq!(sentence.spec().scale_or_default(), 0.5);
 }
 

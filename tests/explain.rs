@@ -1,26 +1,99 @@
-//! What `Plan::explain` says of tiles is what the kernels do.
+//! What `Plan::explain` says is what the kernels do.
 
-use wgpu_attention::{Align, Attention, Mask, ScoreStage, Shape, Spec, wgpu};
+use wgpu_attention::{
+    Align, Angles, Attention, Caps, DType, Layout, Mask, Merge, Pairs, Problem, Rope, Rotary, ScoreStage, Shape,
+    Slopes, Spec, wgpu,
+};
 
 /// 64 x 64, which is 2 x 2 tiles of 32 x 32; a causal mask empties one of them.
 const SHAPE: Shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 64, kv_len: 64, head_dim: 64, value_dim: 64 };
 
-/// The lines about tiles, in the order of the kernels.
-fn tiles(spec: &Spec) -> Vec<String> {
+const ROTARY: Rotary = Rotary { dim: 32, pairs: Pairs::Halves, angles: Angles::Appended { positions: 64 } };
+
+fn said(problem: impl Into<Problem>, caps: Caps) -> Vec<String> {
     let (device, _queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
-    let said = Attention::new(&device).plan(spec).expect("a legal spec").explain().to_string();
-    said.lines().map(str::trim).filter(|line| line.starts_with("tiles of ")).map(String::from).collect()
+    let plan = Attention::new(&device).limited(caps).plan(problem).expect("a legal problem");
+    plan.explain().to_string().lines().map(|line| line.trim().to_string()).collect()
 }
 
-const ALL: &str = "tiles of 32 queries x 32 keys, 4 for each head";
-const CAUSAL: &str = "tiles of 32 queries x 32 keys, 3 for each head; 1 more that the mask empties are skipped";
+/// The lines that start so.
+fn lines(problem: impl Into<Problem>, start: &str) -> Vec<String> {
+    said(problem, Caps::webgpu()).into_iter().filter(|line| line.starts_with(start)).collect()
+}
+
+fn tiles(spec: &Spec) -> Vec<String> {
+    lines(spec, "tiles of ")
+}
+
+const ALL: &str = "tiles of 32 queries x 32 keys, 4";
+const CAUSAL: &str = "tiles of 32 queries x 32 keys, 3; 1 more that the mask empties are skipped";
 
 #[test]
 fn skipped_tiles_are_counted_for_each_kernel() {
     let causal = Spec::new(SHAPE).mask(Mask::causal()).align(Align::End);
     assert_eq!(tiles(&Spec::new(SHAPE)), [ALL]);
     assert_eq!(tiles(&causal), [CAUSAL]);
-    assert_eq!(tiles(&causal.clone().weights()), [CAUSAL, CAUSAL], "scores and aggregate; softmax has no tiles");
+    assert_eq!(tiles(&causal.clone().weights()), [CAUSAL, CAUSAL], "prefill and scores");
     assert_eq!(tiles(&causal.clone().scores(ScoreStage::Masked)), [CAUSAL, CAUSAL]);
-    assert_eq!(tiles(&causal.scores(ScoreStage::Scaled)), [CAUSAL, ALL], "hidden pairs have a scaled score too");
+    assert_eq!(
+        tiles(&causal.clone().scores(ScoreStage::Scaled)),
+        [CAUSAL, ALL],
+        "hidden pairs have a scaled score too"
+    );
+    let heads = Spec::new(Shape { batch: 3, q_heads: 2, ..SHAPE }).mask(Mask::causal()).align(Align::End);
+    assert_eq!(tiles(&heads), ["tiles of 32 queries x 32 keys, 18; 6 more that the mask empties are skipped"]);
+    let masked = causal.keep(Layout::broadcast(&[64, 64]).expect("two sizes"), 64);
+    let and_read = "and those that bias and keep-mask empty";
+    assert_eq!(tiles(&masked), [format!("{CAUSAL}, {and_read}")]);
+    let device = "at most 4; the device skips those past a length, outside a sequence or that a mask empties";
+    assert_eq!(tiles(&masked.kv_lens()), [format!("tiles of 32 queries x 32 keys, {device}")]);
+}
+
+#[test]
+fn pieces_have_the_tiles_of_the_whole() {
+    let causal = Spec::new(Shape { q_heads: 3, ..SHAPE }).mask(Mask::causal()).align(Align::End);
+    let caps = Caps { binding_bytes: 16384, ..Caps::webgpu() };
+    let found = said(causal, caps).into_iter().filter(|line| line.starts_with("tiles of ")).collect::<Vec<_>>();
+    assert_eq!(found, ["tiles of 32 queries x 32 keys, 9; 3 more that the mask empties are skipped"]);
+}
+
+#[test]
+fn features_have_a_line_each() {
+    let square = Layout::broadcast(&[64, 64]).expect("two sizes");
+    let spec = Spec::new(SHAPE).softcap(30.0).bias(square, 60).bias_type(DType::F16).keep(square, 64).sinks();
+    let spec = spec.keep_type(DType::Bit).alibi(Slopes::Head).align(Align::End).mask(Mask::causal()).weights();
+    let spec = spec.append_rotated(2, ROTARY).only(0..1, 3..9).kv_type(DType::Bf16);
+    let said = said(&spec, Caps::webgpu());
+    for line in [
+        "algorithm   prefill: one pass, and no memory for the attention weights",
+        "head_dim 64, value_dim 64, query i sees keys up to its own key+0, the last query standing at the last key",
+        "2 new keys appended to each item, 32 elements of each key turned",
+        "key lengths that the device reads",
+        "scores capped at 30.0",
+        "bias in f16 of 60 columns",
+        "keep-mask in bits",
+        "ALiBi, a slope per head",
+        "a learned sink per head",
+        "weights of heads 0..1, rows 3..9",
+        "precision   q f32, k and v bf16, out f32; accumulated in f32",
+        "kernel      rotary: rows bf16 in words, four at a time; out bf16 in words, four at a time",
+        "kernel      classify: bias and keep-mask, one at a time",
+        "kernel      prefill: q f32, four at a time; k bf16 in words, four at a time; v bf16 in words, four at a time; \
+         out f32, four at a time",
+    ] {
+        assert!(said.iter().any(|said| said == line), "{line:?} is not among\n{}", said.join("\n"));
+    }
+    // A word for the slope, the sink and the length; two for each row's state; one for the classes of each block of rows.
+    let cost = said.last().expect("lines");
+    assert!(cost.ends_with(&format!(", {} of them workspace", 4 * (3 + 2 * 64 + 2))), "{cost}");
+}
+
+#[test]
+fn other_problems_say_what_they_are() {
+    let rope = lines(Rope::new([2, 3, 5, 64], Rotary { angles: Angles::Rows, ..ROTARY }), "problem");
+    assert_eq!(rope, ["problem     rotary embedding of 32 of 64 elements of 5 rows, 3 heads, batch 2"]);
+    let merge = lines(Merge::new(7, [2, 3, 5, 64]), "problem");
+    assert_eq!(merge, ["problem     merge of 7 parts of 5 rows of 64, 3 heads, batch 2"]);
+    let packed = lines(Spec::new(SHAPE).packed(4), "4 packed");
+    assert_eq!(packed, ["4 packed sequences, whose lengths the device reads"]);
 }

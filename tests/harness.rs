@@ -181,6 +181,24 @@ fn absent_outputs_are_wrong() {
     assert_eq!(checked(|outputs| outputs.scores = None), Err((Tensor::Scores, 0)));
 }
 
+/// The lse of three scores of -ln 3 is 0, the sum of two terms that are not.
+#[test]
+fn terms_count_that_cancel() {
+    let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1, kv_len: 3, head_dim: 1, value_dim: 1 };
+    let spec = Spec::new(shape).lse();
+    let q = [-3f32.ln()];
+    let inputs = Inputs::new(&q, &[1.0; 3], &[1.0, -2.0, 1.0]);
+    let oracle = reference::attention(&spec, &inputs);
+    assert!(oracle.lse.iter().flatten().chain(&oracle.out).all(|x| x.abs() < 1e-7), "{oracle:?}");
+    let epsilon = f64::from(f32::EPSILON);
+    let least = [(Tensor::Out, 2.0 * epsilon * 4.0 / 3.0), (Tensor::Lse, 2.0 * epsilon * 2.0 * 3f64.ln())];
+    let found = reference::tolerances(&spec, &inputs, &oracle);
+    for ((of, tolerance), (tensor, least)) in found.into_iter().zip(least) {
+        assert_eq!(of, tensor);
+        assert!(tolerance.limit() > 0.99 * least && tolerance.limit() < 2.0 * least, "{tensor:?} {tolerance:?}");
+    }
+}
+
 /// Few numbers, much cancellation: where one summation is exact by luck, another right one must still be accepted.
 #[test]
 fn tiny_problems_are_not_refused_by_bad_luck() {

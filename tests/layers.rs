@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 /// The files (and folders) of src/ in order. Those of one line refer to one another: they are one layer.
 const ORDER: &[&[&str]] = &[
+    &["dtype"],
     &["error"],
     &["mask"],
-    &["dtype"],
     &["layout"],
-    &["tensor", "shape", "spec", "view", "check"], // what to compute
+    &["tensor", "shape", "spec", "view", "check", "rope", "merge", "problem"], // what to compute
     &["caps"],
     &["params"],
     &["shader"],
@@ -179,9 +179,12 @@ fn the_rules_can_fail() {
     assert_eq!(faults("spec.rs", "fn f() { let x = crate::shader::text(); }"), 1);
     assert_eq!(faults("spec.rs", "use crate::check::x; use crate::tensor::Tensor; /// [crate::plan]"), 0);
     assert_eq!(faults("layout.rs", "use crate::spec::Spec;"), 1);
+    assert_eq!(faults("dtype.rs", "use crate::error::Error;"), 1);
+    assert_eq!(faults("rope.rs", "use crate::{problem::Problem, caps::Caps};"), 1);
     assert_eq!(faults("reference/tiled.rs", "use super::row; use crate::spec::Spec;"), 0);
     assert_eq!(faults("reference/tiled.rs", "use crate::kernels::Shader;"), 1);
     assert_eq!(faults("reference/tiled.rs", "use crate::{caps::Caps, params::Params};"), 2);
+    assert_eq!(faults("reference/merge.rs", "use crate::{merge::Merge, problem::Problem, rope::Rope};"), 0);
     assert_eq!(faults("kernels/mod.rs", "use crate::reference::attention;"), 1);
     assert_eq!(faults("gpu/run.rs", "use crate::Error;"), 1);
     assert_eq!(faults("gpu/mod.rs", "use super::plan::Plan;"), 1);

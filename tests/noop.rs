@@ -4,6 +4,7 @@
 mod refusals;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     pin::pin,
     sync::{
@@ -14,8 +15,8 @@ use std::{
 };
 
 use wgpu_attention::{
-    Algorithm, Align, Attention, Bindings, Bound, Caps, Error, Gpu, Inputs, Layout, Mask, Order, Plan, Progress,
-    ScoreStage, Shape, Spec,
+    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Merge, Order,
+    Pairs, Plan, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
     kernels::{Kernel, Program},
     params::Params,
     shader::{Kind, declared},
@@ -121,6 +122,7 @@ fn pipeline(device: &wgpu::Device, wgsl: &str) -> wgpu::ComputePipeline {
 fn every_kernel_is_a_pipeline_at_default_limits() {
     let noop = Noop::new();
     let kernels = Kernel::all(&[Caps::webgpu()]);
+    assert!(!kernels.iter().any(Kernel::needs_f16), "every WebGPU device runs them");
     for kernel in &kernels {
         pipeline(&noop.device, &kernel.shader().source());
         assert_eq!(noop.uncaught(), 0, "{kernel:?}");
@@ -154,27 +156,64 @@ fn specs() -> Vec<Spec> {
     plain.chain(layouts).flat_map(outputs).flat_map(|spec| [spec.clone(), spec.shared_buffer()]).collect()
 }
 
+/// Each feature alone, and all that go together.
+fn features() -> Vec<Problem> {
+    let shape = Shape { q_len: 70, kv_len: 130, ..SHAPE };
+    let (spec, packed) = (Spec::new(shape), Spec::new(Shape { batch: 1, ..shape }).packed(3));
+    let square = Layout::broadcast(&[70, 130]).expect("two sizes");
+    let rotary = |angles| Rotary { dim: 4, pairs: Pairs::Halves, angles };
+    let masked =
+        |spec: Spec| spec.bias(square, 130).keep(square, 130).alibi(Slopes::BatchHead).align(Align::End).sinks();
+    let mut specs = vec![
+        spec.clone().bias(square, 130),
+        spec.clone().keep(square, 130).keep_type(DType::Bit),
+        spec.clone().alibi(Slopes::Head).align(Align::End),
+        spec.clone().softcap(3.0).sinks(),
+        spec.clone().append(2),
+        spec.clone().q_type(DType::F16).kv_type(DType::Bf16).out_type(DType::F16),
+        spec.clone().lse().without_out(),
+        spec.clone().weights().only(1..3, 2..60),
+        masked(packed.clone()).lse().weights(),
+        masked(spec.clone().kv_lens()).lse().weights().scores(ScoreStage::Masked),
+        packed,
+    ];
+    let angles = [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows];
+    specs.extend(angles.map(|angles| spec.clone().append_rotated(2, rotary(angles))));
+    let ropes = angles.map(|angles| Problem::from(Rope::new([2, 4, 70, 6], rotary(angles))));
+    let merges = [Merge::new(3, [2, 4, 70, 8]), Merge::new(3, [2, 4, 70, 7]).lse().sinks()].map(Problem::from);
+    specs.into_iter().map(Problem::from).chain(ropes).chain(merges).collect()
+}
+
+/// Devices on which a problem is one piece, and on which it is many.
+fn devices(noop: &Noop) -> [Attention; 3] {
+    let short = Caps { binding_bytes: 8192, workgroups: 5, ..Caps::webgpu() };
+    [noop.attention.clone(), Attention::checked(&noop.device), noop.attention.limited(short)]
+}
+
 #[test]
 fn every_program_binds_and_records() {
     let noop = Noop::new();
-    let mut seen = [0; 2];
-    for (spec, checked) in specs().into_iter().flat_map(|spec| [(spec.clone(), false), (spec, true)]) {
-        let attention = if checked { Attention::checked(&noop.device) } else { noop.attention.clone() };
-        for (algorithm, seen) in Algorithm::ALL.into_iter().zip(&mut seen) {
-            let plan = match attention.plan_with(algorithm, &spec) {
-                Err(Error::Kernel { kernel: "prefill", .. }) if spec.views().any(|v| v.tensor.name() == "weights") => {
+    let problems: Vec<_> = specs().into_iter().map(Problem::from).chain(features()).collect();
+    let (mut seen, mut cut) = (BTreeMap::new(), 0);
+    for attention in devices(&noop) {
+        for problem in &problems {
+            let plan = match attention.plan(problem) {
+                // A table of cosines, or the parts of a merge, that one dispatch needs whole; very many pieces.
+                Err(Error::BindingLimit { .. } | Error::TooLarge { .. }) if attention.caps().binding_bytes == 8192 => {
                     continue;
                 }
-                plan => plan.unwrap_or_else(|error| panic!("{spec:?}: {error}")),
+                plan => plan.unwrap_or_else(|error| panic!("{problem:?}: {error}")),
             };
-            assert_eq!((plan.algorithm(), plan.spec()), (algorithm, &spec));
+            assert_eq!(plan.problem(), problem);
             let bound = noop.bound(&plan);
             noop.submitted(|encoder| bound.encode(encoder));
-            *seen += 1;
+            cut += usize::from(plan.steps() > 2 * plan.kernels().count());
+            plan.kernels().for_each(|name| *seen.entry(name).or_insert(0) += 1);
         }
     }
-    println!("{} prefill plans, {} plans of stages", seen[0], seen[1]);
-    assert!(seen.iter().all(|&n| n > 50));
+    println!("{cut} plans of pieces; kernels: {seen:?}");
+    assert!(cut > 20, "few problems were cut");
+    assert_eq!(seen.into_keys().collect::<BTreeSet<_>>(), BTreeSet::from(Kernel::NAMES));
 }
 
 #[test]
@@ -184,16 +223,18 @@ fn steps_cover_the_work_once() {
     for spec in specs().into_iter().chain([Spec::new(long)]) {
         for program in caps.iter().filter_map(|caps| Program::new(&spec, caps, None).ok()) {
             let shape = spec.shape();
-            let mut ends = vec![0; program.stages.len()];
+            let mut ends = vec![0; program.groups.len()];
             for step in &program.steps {
                 let Params { first, end, grid_x, .. } = step.params;
                 let [x, y] = step.grid;
-                assert_eq!(first, ends[step.stage], "steps follow one another");
-                assert!(first < end && x == grid_x && x * y >= end - first && x * (y - 1) < end - first);
-                ends[step.stage] = end;
+                let share = program.kernels[program.groups[step.group].kernel].shader().workgroup().items();
+                let workgroups = (end - first).div_ceil(share);
+                assert_eq!(first, ends[step.group], "steps follow one another");
+                assert!(first < end && x == grid_x && x * y >= workgroups && x * (y - 1) < workgroups);
+                ends[step.group] = end;
             }
-            for (stage, end) in program.stages.iter().zip(ends) {
-                let blocks = shape.q_len.div_ceil(stage.kernel.shader().workgroup().rows);
+            for (group, end) in program.groups.iter().zip(ends) {
+                let blocks = shape.q_len.div_ceil(program.kernels[group.kernel].shader().workgroup().rows);
                 assert_eq!(end, shape.batch * shape.q_heads * blocks);
             }
         }
@@ -204,11 +245,49 @@ fn steps_cover_the_work_once() {
     assert!(wide(300).map(grids).is_ok_and(|grids| grids.iter().all(|grid| grid[0] <= 300 && grid[1] <= 300)));
 }
 
+/// Every pair of a query and a key is in one prefill dispatch of a problem whose tensors are bound in pieces.
+#[test]
+fn pieces_cover_every_pair_once() {
+    let shape = Shape { batch: 3, q_heads: 4, kv_heads: 2, q_len: 90, kv_len: 130, head_dim: 8, value_dim: 8 };
+    let square = Layout::broadcast(&[4, 90, 130]).expect("three sizes");
+    for order in [Order::Bhsd, Order::Bshd] {
+        for binding_bytes in [1024, 2048, 4096, 8192, 1 << 20] {
+            let caps = Caps { binding_bytes, ..Caps::webgpu() };
+            let spec = Spec::new(shape).order(order).bias(square, 130);
+            let program = Program::new(spec, &caps, None).expect("a row is short");
+            let mut times = vec![0; 3 * 4 * 90 * 130];
+            for step in &program.steps {
+                let group = &program.groups[step.group];
+                let windows = &group.windows;
+                assert!(
+                    windows.iter().all(|window| window.bytes.end - window.bytes.start <= binding_bytes),
+                    "{windows:?}"
+                );
+                if program.kernels[group.kernel].shader().name() != "prefill" {
+                    continue;
+                }
+                let p = step.params;
+                let planes = (p.first / p.blocks..p.end.div_ceil(p.blocks))
+                    .map(|n| (p.batch0 + n / p.heads, p.head0 + n % p.heads));
+                assert!(p.first == 0, "a piece is one dispatch here");
+                for (batch, head) in planes {
+                    for (row, key) in (p.row0..p.row_end).flat_map(|row| (p.key0..p.key_end).map(move |key| (row, key)))
+                    {
+                        times[(((batch * 4 + head) * 90 + row) * 130 + key) as usize] += 1;
+                    }
+                }
+            }
+            assert!(times.iter().all(|&times| times == 1), "{order:?} {binding_bytes}");
+        }
+    }
+}
+
 #[test]
 fn ranges_of_steps_are_recorded_or_refused() {
     let noop = Noop::new();
-    let plan = noop.attention.plan_with(Algorithm::Stages, &Spec::new(SHAPE)).expect("the spec is fine");
+    let plan = noop.attention.plan(Spec::new(SHAPE).sinks().weights()).expect("the spec is fine");
     let bound = noop.bound(&plan);
+    assert_eq!(plan.kernels().collect::<Vec<_>>(), ["pack", "prefill", "scores"]);
     assert_eq!((plan.steps(), bound.steps()), (3, 3));
     for steps in [0..3, 0..1, 1..3, 2..2, 0..0, 3..3] {
         noop.submitted(|encoder| assert_eq!(bound.encode_steps(encoder, steps.clone()), Ok(())));
@@ -272,7 +351,7 @@ fn gpu_runs_and_reads_back() {
         let lengths = [Some(&outputs.out), outputs.lse.as_ref(), outputs.weights.as_ref(), outputs.scores.as_ref()];
         assert_eq!(lengths.map(|data| data.map(Vec::len)), [192, 24, 120, 120].map(Some));
     }
-    let steps = [1, 2, 3, 4].map(|done| Progress { done, steps: 4 });
+    let steps = [1, 2, 3].map(|done| Progress { done, steps: 3 });
     assert_eq!(progress, [steps, steps].concat());
     assert_eq!(noop.uncaught(), 0);
 }
@@ -298,7 +377,7 @@ fn values_and_futures_cross_threads() {
     let (spec, gpu) = (Spec::new(SHAPE), Gpu::from_device(noop.device.clone(), noop.queue.clone()));
     let inputs = Inputs::new(&[], &[], &[]);
     sent(noop.attention.plan_async(&spec));
-    sent(noop.attention.plan_with_async(Algorithm::Stages, &spec));
+    sent(noop.attention.plan_with_async(Algorithm::Prefill, &spec));
     sent(gpu.run_async(&spec, &inputs));
     sent(gpu.run_with_progress(&spec, &inputs, |_| ()));
     sent(Gpu::request());

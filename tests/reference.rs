@@ -1,9 +1,17 @@
 //! The oracle against numbers from elsewhere and against the laws of attention; the twin of each algorithm against the oracle.
 
+#[path = "reference/caches.rs"]
+mod caches;
+#[path = "reference/features.rs"]
+mod features;
 #[path = "reference/laws.rs"]
 mod laws;
 #[path = "reference/layouts.rs"]
 mod layouts;
+#[path = "reference/merges.rs"]
+mod merges;
+#[path = "reference/mixed.rs"]
+mod mixed;
 #[path = "reference/problem.rs"]
 mod problem;
 
@@ -84,7 +92,8 @@ fn masks_choose_the_values_that_count() {
     let means = |q_len, mask, align| {
         let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len, kv_len: 4, head_dim: 1, value_dim: 1 };
         let spec = Spec::new(shape).mask(mask).align(align);
-        let problem = Problem { spec, q: vec![0.0; q_len as usize], k: vec![1.0; 4], v: vec![1.0, 2.0, 4.0, 8.0] };
+        let (k, v) = (vec![1.0; 4], vec![1.0, 2.0, 4.0, 8.0]);
+        let problem = Problem { spec, q: vec![0.0; q_len as usize], k, v, more: vec![] };
         let all = Way::ALL.map(|way| way.run(&problem).out);
         let [oracle, ..] = &all;
         all.iter().for_each(|out| near("mean", out, oracle, 1e-6));
@@ -197,7 +206,8 @@ fn the_twin_is_right_for_odd_sizes_and_scales() {
 fn low_scores_are_seen_all_the_same() {
     let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 2, kv_len: 4, head_dim: 1, value_dim: 1 };
     let spec = Spec::new(shape).mask(Mask::causal()).align(Align::Start).lse();
-    let problem = Problem { spec, q: vec![-1e10; 2], k: vec![1e10; 4], v: vec![1.0, 2.0, 4.0, 8.0] };
+    let (q, k, v) = (vec![-1e10; 2], vec![1e10; 4], vec![1.0, 2.0, 4.0, 8.0]);
+    let problem = Problem { spec, q, k, v, more: vec![] };
     for way in Way::ALL {
         let found = way.run(&problem);
         near("out", &found.out, &[1.0, 1.5], 1e-6);

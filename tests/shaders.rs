@@ -1,5 +1,7 @@
 //! Every kernel's text, without a device: naga parses, validates and lowers it, and it is what its host file says it is.
 
+#[path = "shaders/choices.rs"]
+mod choices;
 #[path = "shaders/lower.rs"]
 mod lower;
 #[path = "shaders/uniform.rs"]
@@ -17,14 +19,14 @@ use naga::{
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
 use wgpu_attention::{
-    Caps, Shape, Spec,
-    kernels::{Kernel, Softmax},
+    Caps,
+    kernels::Kernel,
     params::Params,
     shader::{Declared, Kind, declared},
     wgpu,
 };
 
-/// A kernel whose text naga accepts with no capability beyond WebGPU's.
+/// A kernel whose text naga accepts with no capability beyond WebGPU's, that of 16-bit floats aside where it says so.
 struct Reflected {
     kernel: Kernel,
     wgsl: String,
@@ -34,27 +36,29 @@ struct Reflected {
 
 fn reflect(kernel: Kernel) -> Reflected {
     let wgsl = kernel.shader().source();
-    let (module, info) = validated(&wgsl).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    let valid = validated(&wgsl, kernel.needs_f16());
+    let (module, info) = valid.unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
     Reflected { kernel, wgsl, module, info }
 }
 
-fn validated(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
+fn validated(wgsl: &str, f16: bool) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+    let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | if f16 { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+    let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
     Ok((module, info.map_err(|error| error.emit_to_string(wgsl))?))
 }
 
-/// Every kernel of a device with no more than WebGPU promises, and of one with twice the workgroup memory.
+/// A device with no more than WebGPU promises, and one with 16-bit floats beside.
+fn least() -> [Caps; 2] {
+    [Caps::webgpu(), Caps { f16: true, ..Caps::webgpu() }]
+}
+
+/// Every kernel of the least devices, and of one with twice the workgroup memory.
 static KERNELS: LazyLock<Vec<Reflected>> = LazyLock::new(|| {
+    let [plain, f16] = least();
     let large = Caps { workgroup_bytes: 32768, invocations: 1024, ..Caps::webgpu() };
-    let mut kernels = Kernel::all(&[Caps::webgpu(), large]);
-    // And the reductions over fewer keys than `all` has.
-    for kv_len in [1, 2, 3, 5, 9, 17, 33, 65, 129] {
-        let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1, kv_len, head_dim: 4, value_dim: 4 };
-        let kernel = Softmax::new(&Spec::new(shape), &Caps::webgpu()).map(Kernel::Softmax);
-        kernels.push(kernel.expect("it needs next to nothing"));
-    }
-    kernels.into_iter().map(reflect).collect()
+    Kernel::all(&[plain, f16, large]).into_iter().map(reflect).collect()
 });
 
 /// Runs a check of every kernel and names those that fail.
@@ -73,47 +77,11 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, wanted: &T) -> Re
 }
 
 #[test]
-fn every_choice_of_parts_is_among_them() {
-    let names: BTreeSet<_> = KERNELS.iter().map(|reflected| reflected.kernel.shader().name()).collect();
-    assert_eq!(names, BTreeSet::from(Kernel::NAMES));
-    for name in Kernel::NAMES {
-        let of =
-            |text: &str| KERNELS.iter().filter(|r| r.kernel.shader().name() == name && r.wgsl.contains(text)).count();
-        println!("{:>4} {name} kernels", of(""));
-        let choices: &[&str] = match name {
-            "prefill" => &["q: array<vec4", "q: array<f32", "v: array<vec4", "v: array<f32", "> lse:", "no_lse.wgsl"],
-            "scores" => &["q: array<vec4", "q: array<f32"],
-            "softmax" => &["> lse:", "no_lse.wgsl"],
-            _ => &["v: array<vec4", "v: array<f32"],
-        };
-        assert!(choices.iter().all(|part| of(part) > 0), "{name} lacks one of {choices:?}");
-        let with = |parts: &[&str]| {
-            let of_name = |r: &&Reflected| r.kernel.shader().name() == name;
-            KERNELS.iter().filter(of_name).any(|r| parts.iter().all(|part| r.wgsl.contains(part)))
-        };
-        let (tensor, size) = match name {
-            "prefill" | "scores" => ("q", "HEAD_DIM"),
-            "aggregate" => ("v", "VALUE_DIM"),
-            _ => continue,
-        };
-        for dim in [1, 5, 40, 64, 80, 128, 256, 512] {
-            let constant = format!("const {size} = {dim}u;");
-            for access in ["read", "read_write"] {
-                let declaration = |element| format!("var<storage, {access}> {tensor}: array<{element}>");
-                assert!(with(&[&constant, &declaration("f32")]), "no scalar {name} of {size} {dim}, {access}");
-                let four = with(&[&constant, &declaration("vec4<f32>")]);
-                assert_eq!(four, dim % 4 == 0, "{name} of {size} {dim}, {access}, four elements at a time");
-            }
-        }
-    }
-    let largest = KERNELS.iter().map(|reflected| reflected.kernel.shader().workgroup().bytes).max();
-    assert!(largest > Some(16384), "no kernel takes more than the least workgroup memory");
-    println!("{:>4} kernels parse and validate", KERNELS.len());
-}
-
-#[test]
 fn lower_to_every_target() {
-    each(|Reflected { module, info, .. }| lower::to_all(module, info));
+    each(|Reflected { kernel, module, info, .. }| lower::to_all(module, info, kernel.needs_f16()));
+    let f16 = KERNELS.iter().filter(|reflected| reflected.kernel.needs_f16()).count();
+    println!("{f16} of {} kernels need 16-bit floats", KERNELS.len());
+    assert!(f16 > 0 && f16 < KERNELS.len() / 2);
 }
 
 #[test]
@@ -141,7 +109,7 @@ fn workgroups_are_what_the_host_says() {
 #[test]
 fn fit_the_default_limits() {
     let limits = wgpu::Limits::default();
-    for kernel in Kernel::all(&[Caps::webgpu()]) {
+    for kernel in Kernel::all(&least()) {
         let module = reflect(kernel).module;
         // As WebGPU counts: each variable rounded up to 16 bytes.
         let bytes: u32 = workgroup_sizes(&module).iter().map(|size| size.next_multiple_of(16)).sum();
@@ -243,8 +211,8 @@ fn unsafe_floats(module: &Module) -> Vec<String> {
 fn no_literal_is_infinite() {
     each(|reflected| same("floats", &unsafe_floats(&reflected.module), &vec![]));
     let bits = "fn f() -> f32 { return bitcast<f32>(0xff800000u); }";
-    assert!(validated(bits).map_or(true, |(module, _)| !unsafe_floats(&module).is_empty()));
-    assert!(validated("const X: f32 = 1e39;").is_err());
+    assert!(validated(bits, false).map_or(true, |(module, _)| !unsafe_floats(&module).is_empty()));
+    assert!(validated("const X: f32 = 1e39;", false).is_err());
 }
 
 /// What is wrong with the header of a file of shaders/.
@@ -255,11 +223,16 @@ fn header_faults(text: &str) -> Vec<String> {
         faults.push(format!("its first line is no sentence in a comment: {first:?}"));
     }
     let header = text.lines().take_while(|line| line.starts_with("//"));
-    let hosts: Vec<_> = header.filter_map(|line| line.strip_prefix("// Host ")).flat_map(|h| h.split(',')).collect();
+    let hosts: Vec<_> =
+        header.clone().filter_map(|line| line.strip_prefix("// Host ")).flat_map(|h| h.split(',')).collect();
     if hosts.is_empty() {
         faults.push("it has no line `// Host`".into());
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let words = header.flat_map(|line| line.split([' ', ',', ':', ';']));
+    let parts = words.map(|word| word.trim_end_matches('.')).filter(|word| word.ends_with(".wgsl"));
+    let lacks = |part: &&str| !root.join("shaders").join(part).is_file();
+    faults.extend(parts.filter(lacks).map(|part| format!("it names {part}, which is no file")));
     faults.extend(hosts.iter().filter(|h| !root.join(h.trim()).is_file()).map(|h| format!("there is no {h}")));
     faults
 }
@@ -280,4 +253,8 @@ fn files_have_headers_and_uses() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert_eq!(header_faults("fn f() {}").len(), 2);
     assert_eq!(header_faults("// It has a sentence.\n// Host  src/no_such.rs\n").len(), 1);
+    assert_eq!(
+        header_faults("// It has a sentence.\n// Needs  tile.wgsl, tiles.wgsl\n// Host  src/spec.rs\n").len(),
+        1
+    );
 }

@@ -1,19 +1,29 @@
 //! An acceptance case: reads its file, runs it, gives back its outputs. `tests/cases/README.md` describes the format.
 #![allow(dead_code, unused_imports, reason = "the example and the test each use only a part of this module")]
 
+#[path = "case/attention.rs"]
+mod attention;
+#[path = "case/cache.rs"]
+mod cache;
 #[path = "case/file.rs"]
 mod file;
+#[path = "case/given.rs"]
+mod given;
+#[path = "case/inputs.rs"]
+mod inputs;
 #[path = "case/json.rs"]
 mod json;
-#[path = "case/problem.rs"]
-mod problem;
+#[path = "case/rope.rs"]
+mod rope;
+#[path = "case/standing.rs"]
+mod standing;
 
 use std::{collections::BTreeMap, error::Error as AnyError};
 
-use wgpu_attention::{Error, Gpu, Inputs, Outputs, Spec};
+use wgpu_attention::{Error, Gpu, Inputs, Outputs, Problem};
 
 pub(crate) use self::file::{Array, Arrays, floats, open, to_bytes};
-use self::{json::Fields, problem::Problem};
+use self::{inputs::Asked, json::Fields};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn AnyError>>;
 
@@ -21,11 +31,19 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn AnyError>>;
 const REMARKS: [&str; 7] =
     ["group", "source", "notes", "fully_masked_rows", "hostile", "softmax_precision", "onnx_tolerance"];
 
-const OPS: [(&str, Option<&str>); 4] = [
-    ("attention", None),
-    ("rope", Some("op rope")),
-    ("mha", Some("op mha")),
-    ("encoder_layer", Some("op encoder_layer")),
+/// What a case asks for.
+#[derive(Clone, Copy, PartialEq)]
+enum Op {
+    Attention,
+    Rope,
+    NotBuilt(&'static str),
+}
+
+const OPS: [(&str, Op); 4] = [
+    ("attention", Op::Attention),
+    ("rope", Op::Rope),
+    ("mha", Op::NotBuilt("op mha")),
+    ("encoder_layer", Op::NotBuilt("op encoder_layer")),
 ];
 
 /// How far one output may be from what is expected.
@@ -54,7 +72,7 @@ pub(crate) struct Case<'a> {
     pub bounds: BTreeMap<String, Bound>,
     /// The query rows of out that are checked, where not all are.
     pub sample_rows: Option<Vec<usize>>,
-    problem: Problem<'a>,
+    asked: Asked<'a>,
 }
 
 impl<'a> Case<'a> {
@@ -64,7 +82,8 @@ impl<'a> Case<'a> {
         let mut json = Fields::parse(&file::metadata(bytes)?)?;
         json.take("format", "1", |value| (value.as_u64() == Some(1)).then_some(()))?;
         let name = plain(json.text("name")?)?;
-        if let Some(feature) = json.word("op", &OPS)? {
+        let op = json.word("op", &OPS)?;
+        if let Op::NotBuilt(feature) = op {
             return Err(Error::NotBuilt { feature }.into());
         }
         json.ignore(&REMARKS);
@@ -77,57 +96,53 @@ impl<'a> Case<'a> {
             return Err(format!("tensor {name} is neither an input nor an output").into());
         }
         let (slow, naive_mult, bounds) = (json.flag("slow")?, json.number("naive_mult")?, bounds(&mut json)?);
-        let sample_rows = match json.has("sample_rows") {
+        let sample_rows = match op == Op::Attention && json.has("sample_rows") {
             true => Some(json.list("sample_rows", "a list of rows", json::size)?),
             false => None,
         };
-        let mut inputs = problem::Inputs { file, left: inputs };
-        let problem = Problem::new(&mut json, &mut inputs, &outputs, sample_rows.is_some())?;
+        let mut inputs = inputs::Inputs { file, left: inputs };
+        let asked = match op {
+            Op::Rope => rope::ask(&mut json, &mut inputs, &outputs)?,
+            _ => attention::ask(&mut json, &mut inputs, &outputs, sample_rows.is_some())?,
+        };
         if let Some(name) = inputs.left.first() {
             return Err(format!("input {name} has no meaning here").into());
         }
         json.finish()?;
-        problem.spec.check()?;
-        Ok(Self { name, outputs, slow, naive_mult, bounds, sample_rows, problem })
+        asked.problem.check()?;
+        Ok(Self { name, outputs, slow, naive_mult, bounds, sample_rows, asked })
     }
 
     /// What it asks of this crate.
-    pub(crate) fn spec(&self) -> &Spec {
-        &self.problem.spec
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.asked.problem
     }
 
     /// The shape of out as it is written.
     pub(crate) fn out_shape(&self) -> &[usize] {
-        &self.problem.out_shape
+        self.asked.outputs.first().map_or(&[], |(_, _, shape)| shape)
     }
 
     /// Computes the outputs that the case names.
     pub(crate) fn run(&self, gpu: &Gpu) -> Result<Arrays> {
-        let Problem { spec, sources, .. } = &self.problem;
+        let Asked { problem, given, .. } = &self.asked;
         // Refuses what the device cannot bind before memory is taken for it.
-        gpu.attention().plan(spec)?;
-        let [q, k, v] = [sources[0].floats()?, sources[1].floats()?, sources[2].floats()?];
-        let outputs = gpu.run(spec, &Inputs::new(&q, &k, &v))?;
+        gpu.attention().plan(problem)?;
+        let values = given.iter().map(|(tensor, given)| Ok((*tensor, given.read()?))).collect::<Result<Vec<_>>>()?;
+        let inputs = values.iter().fold(Inputs::default(), |all, (tensor, values)| all.set(*tensor, values.data()));
+        let outputs = gpu.run(problem, &inputs)?;
         // Each case is a problem of its own: its buffers would never serve again.
         gpu.clear();
-        Ok(self.named(outputs))
+        Ok(self.named(&inputs, &outputs))
     }
 
-    fn named(&self, outputs: Outputs<f32>) -> Arrays {
-        let s = self.problem.spec.shape();
-        let rows = [s.batch, s.q_heads, s.q_len].map(|size| size as usize);
-        let pairs = [rows[0], rows[1], rows[2], s.kv_len as usize];
-        let qk = if self.problem.qk_is_weights { outputs.weights.clone() } else { outputs.scores };
-        let all = [
-            ("out", self.out_shape(), Some(outputs.out)),
-            ("lse", &rows, outputs.lse),
-            ("weights", &pairs, outputs.weights),
-            ("qk", &pairs, qk),
-        ];
-        let asked = all.into_iter().filter(|(name, ..)| self.outputs.iter().any(|output| output == name));
-        asked
-            .filter_map(|(name, shape, data)| Some((name.into(), Array { shape: shape.to_vec(), data: data? })))
-            .collect()
+    fn named(&self, inputs: &Inputs<'_>, outputs: &Outputs<f32>) -> Arrays {
+        let named = self.asked.outputs.iter().map(|(name, tensor, shape)| {
+            // Keys and values to which the device appends nothing are outputs as they are.
+            let data = outputs.get(*tensor).unwrap_or_else(|| inputs.get_floats(*tensor));
+            ((*name).into(), Array { shape: shape.clone(), data: data.to_vec() })
+        });
+        named.collect()
     }
 }
 

@@ -8,7 +8,7 @@ use lru::LruCache;
 
 pub use self::run::Progress;
 use self::run::Session;
-use crate::{error::Error, pipelines::lock, plan::Attention, spec::Spec};
+use crate::{error::Error, pipelines::lock, plan::Attention, problem::Problem};
 
 /// Problems whose buffers are kept for the next call; the one not used for longest goes first.
 const SESSIONS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
@@ -28,7 +28,7 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     attention: Attention,
-    sessions: Mutex<LruCache<Spec, Session>>,
+    sessions: Mutex<LruCache<Problem, Session>>,
 }
 
 impl Gpu {
@@ -51,8 +51,8 @@ impl Gpu {
         let adapter = Self::adapter(preference).await?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgpu-attention"),
-            // For callers who time their passes.
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            // 16-bit floats for shaders, and timestamps for callers who time their passes.
+            required_features: adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY),
             required_limits: adapter.limits(),
             ..Default::default()
         };

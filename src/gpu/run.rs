@@ -1,14 +1,18 @@
 //! Upload, run step by step, read back.
 
+use std::borrow::Cow;
+
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+use half::{bf16, f16};
 
 use super::Gpu;
 use crate::{
     bound::{Bindings, Bound},
+    dtype::DType,
     error::Error,
     pipelines::{Scopes, lock},
-    spec::Spec,
-    tensor::{Inputs, Outputs, Tensor},
+    problem::Problem,
+    tensor::{Data, Inputs, Outputs},
     view::View,
 };
 
@@ -21,7 +25,7 @@ pub struct Progress {
     pub steps: usize,
 }
 
-/// The plan and buffers of one spec, kept between calls.
+/// The plan and buffers of one problem, kept between calls.
 #[derive(Debug)]
 pub(super) struct Session {
     bound: Bound,
@@ -31,35 +35,51 @@ pub(super) struct Session {
 }
 
 impl Gpu {
-    /// Uploads the inputs, computes, reads the outputs back. A spec seen lately keeps its plan and buffers.
+    /// Uploads the inputs, computes, reads the outputs back. A problem seen lately keeps its plan and buffers.
     ///
     /// Long work goes in several submissions, each short enough for any watchdog.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn run(&self, spec: &Spec, inputs: &Inputs<'_>) -> Result<Outputs<f32>, Error> {
-        pollster::block_on(self.run_async(spec, inputs))
+    pub fn run(&self, problem: impl Into<Problem>, inputs: &Inputs<'_>) -> Result<Outputs<f32>, Error> {
+        pollster::block_on(self.run_any(problem.into(), inputs, |_| ()))
     }
 
     /// [`run`](Self::run) where one cannot block.
-    pub async fn run_async(&self, spec: &Spec, inputs: &Inputs<'_>) -> Result<Outputs<f32>, Error> {
-        self.run_with_progress(spec, inputs, |_| ()).await
+    pub fn run_async<'a>(
+        &'a self,
+        problem: impl Into<Problem>,
+        inputs: &'a Inputs<'a>,
+    ) -> impl Future<Output = Result<Outputs<f32>, Error>> + wgpu::WasmNotSend + 'a {
+        self.run_any(problem.into(), inputs, |_| ())
     }
 
     /// [`run_async`](Self::run_async) that says after each dispatch how far it is.
-    pub async fn run_with_progress(
+    pub fn run_with_progress<'a, P>(
+        &'a self,
+        problem: impl Into<Problem>,
+        inputs: &'a Inputs<'a>,
+        progress: P,
+    ) -> impl Future<Output = Result<Outputs<f32>, Error>> + wgpu::WasmNotSend + 'a
+    where
+        P: FnMut(Progress) + wgpu::WasmNotSend + 'a,
+    {
+        self.run_any(problem.into(), inputs, progress)
+    }
+
+    async fn run_any(
         &self,
-        spec: &Spec,
+        problem: Problem,
         inputs: &Inputs<'_>,
         mut progress: impl FnMut(Progress),
     ) -> Result<Outputs<f32>, Error> {
-        spec.check()?;
-        inputs.check(spec)?;
+        problem.check()?;
+        inputs.check(&problem)?;
         // Taken out while it is used, so that two calls at once never share buffers.
-        let kept = lock(&self.sessions).pop(spec);
+        let kept = lock(&self.sessions).pop(&problem);
         let session = match kept {
             Some(session) => session,
-            None => Session::new(self, spec).await?,
+            None => Session::new(self, &problem).await?,
         };
-        session.upload(self, inputs);
+        session.upload(self, inputs)?;
         let steps = session.bound.steps();
         for step in 0..steps {
             session.submit(self, step).await?;
@@ -70,7 +90,7 @@ impl Gpu {
         }
         let outputs = session.read(self).await?; // which waits for the last step
         progress(Progress { done: steps, steps });
-        lock(&self.sessions).put(spec.clone(), session);
+        lock(&self.sessions).put(problem, session);
         Ok(outputs)
     }
 
@@ -107,15 +127,17 @@ impl Gpu {
 }
 
 impl Session {
-    async fn new(gpu: &Gpu, spec: &Spec) -> Result<Self, Error> {
-        let plan = gpu.attention.plan_async(spec).await?;
+    async fn new(gpu: &Gpu, problem: &Problem) -> Result<Self, Error> {
+        let plan = gpu.attention.plan_async(problem).await?;
         let mut buffers = Vec::new();
         let mut staged = 0;
         for view in plan.views() {
             let bytes = view.bytes()?;
-            let usage = if view.written { wgpu::BufferUsages::COPY_SRC } else { wgpu::BufferUsages::COPY_DST };
-            buffers.push((view, buffer(gpu, view.tensor.name(), bytes, usage | wgpu::BufferUsages::STORAGE).await?));
-            staged += if is_output(&view) { bytes } else { 0 };
+            let mut usage = wgpu::BufferUsages::STORAGE;
+            usage.set(wgpu::BufferUsages::COPY_DST, view.is_input());
+            usage.set(wgpu::BufferUsages::COPY_SRC, view.is_output());
+            buffers.push((view, buffer(gpu, view.tensor.name(), bytes, usage).await?));
+            staged += if view.is_output() { bytes } else { 0 };
         }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = buffer(gpu, "the outputs on the host", staged, usage).await?;
@@ -127,13 +149,13 @@ impl Session {
         Ok(Self { bound, buffers, staging })
     }
 
-    fn upload(&self, gpu: &Gpu, inputs: &Inputs<'_>) {
-        for (tensor, slice) in inputs.slices() {
-            for (_, buffer) in self.buffers.iter().filter(|(view, _)| view.tensor == tensor) {
-                let elements = (buffer.size() / 4) as usize;
-                gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&slice[..elements]));
-            }
+    fn upload(&self, gpu: &Gpu, inputs: &Inputs<'_>) -> Result<(), Error> {
+        for (view, buffer) in self.buffers.iter().filter(|(view, _)| view.is_input()) {
+            let Some(data) = inputs.get(view.tensor) else { continue };
+            let bytes = stored(data, view)?;
+            gpu.queue.write_buffer(buffer, 0, &bytes);
         }
+        Ok(())
     }
 
     async fn submit(&self, gpu: &Gpu, step: usize) -> Result<(), Error> {
@@ -150,7 +172,7 @@ impl Session {
         let scopes = Scopes::open(&gpu.device);
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut at = 0;
-        for (_, buffer) in self.buffers.iter().filter(|(view, _)| is_output(view)) {
+        for (_, buffer) in self.buffers.iter().filter(|(view, _)| view.is_output()) {
             encoder.copy_buffer_to_buffer(buffer, 0, &self.staging, at, buffer.size());
             at += buffer.size();
         }
@@ -170,24 +192,47 @@ impl Session {
         let bytes = self.staging.get_mapped_range(..).map_err(|error| Error::Lost { because: error.to_string() })?;
         let mut outputs = Outputs::of(Vec::new());
         let mut at = 0;
-        for (view, buffer) in self.buffers.iter().filter(|(view, _)| is_output(view)) {
+        for (view, buffer) in self.buffers.iter().filter(|(view, _)| view.is_output()) {
             let size = buffer.size() as usize;
-            let values = bytemuck::pod_collect_to_vec(&bytes[at..at + size]);
+            let mut values = loaded(&bytes[at..at + size], view.dtype);
+            values.truncate(view.extent()? as usize);
             at += size;
-            match view.tensor {
-                Tensor::Out => outputs.out = values,
-                Tensor::Lse => outputs.lse = Some(values),
-                Tensor::Weights => outputs.weights = Some(values),
-                _ => outputs.scores = Some(values),
-            }
+            outputs.set(view.tensor, values);
         }
         Ok(outputs)
     }
 }
 
-/// A tensor that the host reads back.
-fn is_output(view: &View) -> bool {
-    view.written && view.tensor != Tensor::Workspace
+/// The bytes of a tensor, whole words, as far as it reaches.
+fn stored<'a>(data: Data<'a>, view: &View) -> Result<Cow<'a, [u8]>, Error> {
+    let extent = view.extent()? as usize;
+    let mut bytes = match (data, view.dtype) {
+        (Data::Floats(data), DType::F16) => bytemuck::pod_collect_to_vec(
+            &data[..extent].iter().map(|&x| f16::from_f32(x).to_bits()).collect::<Vec<_>>(),
+        ),
+        (Data::Floats(data), DType::Bf16) => bytemuck::pod_collect_to_vec(
+            &data[..extent].iter().map(|&x| bf16::from_f32(x).to_bits()).collect::<Vec<_>>(),
+        ),
+        (Data::Floats(data), _) => return Ok(bytemuck::cast_slice(&data[..extent]).into()),
+        (Data::Words(data), _) => return Ok(bytemuck::cast_slice(&data[..extent]).into()),
+        (Data::Bools(data), DType::Bit) => {
+            let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit));
+            data[..extent].chunks(8).map(byte).collect()
+        }
+        (Data::Bools(data), _) => data[..extent].iter().map(|&keep| keep.into()).collect(),
+    };
+    bytes.resize(view.bytes()? as usize, 0);
+    Ok(bytes.into())
+}
+
+/// The numbers that bytes of a tensor hold.
+fn loaded(bytes: &[u8], dtype: DType) -> Vec<f32> {
+    let halves = || bytemuck::pod_collect_to_vec::<u8, u16>(bytes).into_iter();
+    match dtype {
+        DType::F16 => halves().map(|bits| f16::from_bits(bits).to_f32()).collect(),
+        DType::Bf16 => halves().map(|bits| bf16::from_bits(bits).to_f32()).collect(),
+        _ => bytemuck::pod_collect_to_vec(bytes),
+    }
 }
 
 async fn buffer(gpu: &Gpu, name: &'static str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, Error> {

@@ -1,23 +1,32 @@
 //! The kernels: when each can run, its text and its workgroup. A kernel value is the proof that it can run.
 //!
-//! One kernel is one entry point, `shaders/NAME.wgsl` joined behind a preamble of constants. An [`Algorithm`] is the list of
-//! kernels that computes a problem, and [`Program`] is that list with its dispatches.
+//! One kernel is one entry point, `shaders/NAME.wgsl` joined behind a preamble of constants. A [`Program`] is the kernels that
+//! compute a problem, what they bind, and their dispatches.
 
-mod aggregate;
+mod attention;
+mod classify;
+mod linear;
+mod merge;
+mod pack;
 mod prefill;
 mod program;
+mod region;
+mod rotary;
 mod scores;
-mod softmax;
+mod scoring;
 mod tile;
+mod variants;
+mod workspace;
 
 pub use self::{
-    aggregate::Aggregate,
+    classify::Classify,
+    merge::Merge,
+    pack::Pack,
     prefill::Prefill,
-    program::{Algorithm, Program, Stage, Step},
+    program::{Algorithm, Group, Program, Step, Window},
+    rotary::Rotary,
     scores::Scores,
-    softmax::Softmax,
 };
-use crate::{caps::Caps, error::Error, layout::Layout, shape::Shape, spec::Spec};
 
 /// What one workgroup takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +35,22 @@ pub struct Workgroup {
     pub invocations: u32,
     /// Bytes of workgroup memory.
     pub bytes: u32,
-    /// Query rows.
+    /// Query rows of a tile; 0 for a kernel that has none.
     pub rows: u32,
     /// Keys of a tile; 0 for a kernel that has none.
     pub keys: u32,
 }
+
+impl Workgroup {
+    /// Work items of one workgroup: a tile, or one for each invocation.
+    #[must_use]
+    pub const fn items(&self) -> u32 {
+        if self.rows > 0 { 1 } else { self.invocations }
+    }
+}
+
+/// The workgroup of kernels without tiles: each invocation has a work item of its own.
+const LINEAR: Workgroup = Workgroup { invocations: 64, bytes: 0, rows: 0, keys: 0 };
 
 /// What a kernel tells of itself.
 pub trait Shader {
@@ -43,11 +63,8 @@ pub trait Shader {
     /// What one workgroup takes.
     fn workgroup(&self) -> Workgroup;
 
-    /// Floating-point operations for one query and one key.
-    fn flops_per_pair(&self, shape: &Shape) -> u64;
-
     /// How it reads and writes tensors, in words.
-    fn loads(&self) -> &'static str;
+    fn loads(&self) -> String;
 }
 
 /// A kernel that can run.
@@ -56,17 +73,22 @@ pub trait Shader {
 pub enum Kernel {
     /// Attention in one pass.
     Prefill(Prefill),
-    /// Scores into memory.
+    /// Scores or weights into memory.
     Scores(Scores),
-    /// Scores into weights.
-    Softmax(Softmax),
-    /// Weights times values.
-    Aggregate(Aggregate),
+    /// Which tiles masks empty.
+    Classify(Classify),
+    /// Partial results into the whole.
+    Merge(Merge),
+    /// Rows turned, or appended to a cache.
+    Rotary(Rotary),
+    /// A small input into the workspace.
+    Pack(Pack),
 }
 
 impl Kernel {
     /// The names of all kernels.
-    pub const NAMES: [&'static str; 4] = [Prefill::NAME, Scores::NAME, Softmax::NAME, Aggregate::NAME];
+    pub const NAMES: [&'static str; 6] =
+        [Prefill::NAME, Scores::NAME, Classify::NAME, Merge::NAME, Rotary::NAME, Pack::NAME];
 
     /// What it tells of itself.
     #[must_use]
@@ -74,61 +96,16 @@ impl Kernel {
         match self {
             Self::Prefill(kernel) => kernel,
             Self::Scores(kernel) => kernel,
-            Self::Softmax(kernel) => kernel,
-            Self::Aggregate(kernel) => kernel,
+            Self::Classify(kernel) => kernel,
+            Self::Merge(kernel) => kernel,
+            Self::Rotary(kernel) => kernel,
+            Self::Pack(kernel) => kernel,
         }
     }
 
-    /// The kernel of this name for `spec`, or why there is none.
-    pub fn named(name: &str, spec: &Spec, caps: &Caps) -> Result<Self, Error> {
-        match name {
-            Prefill::NAME => Prefill::new(spec, caps).map(Self::Prefill),
-            Scores::NAME => Scores::new(spec, caps).map(Self::Scores),
-            Softmax::NAME => Softmax::new(spec, caps).map(Self::Softmax),
-            Aggregate::NAME => Aggregate::new(spec, caps).map(Self::Aggregate),
-            _ => Err(Error::NoKernel { name: name.into(), known: Self::NAMES.join(", ") }),
-        }
-    }
-
-    /// Every kernel on the devices `caps`: each choice of parts at dimensions on both sides of each edge. For tests.
+    /// Whether it needs 16-bit floats in shaders.
     #[must_use]
-    pub fn all(caps: &[Caps]) -> Vec<Self> {
-        const DIMS: [(u32, u32); 14] = [
-            (1, 1),
-            (5, 5),
-            (40, 40),
-            (64, 64),
-            (80, 80),
-            (128, 128),
-            (256, 256),
-            (512, 512),
-            (64, 40),
-            (40, 5),
-            (5, 64),
-            (512, 68),
-            (96, 132),
-            (64, 260),
-        ];
-        let mut kernels = Vec::new();
-        for (head_dim, value_dim) in DIMS {
-            let shape = Shape { batch: 1, q_heads: 2, kv_heads: 1, q_len: 33, kv_len: 300, head_dim, value_dim };
-            let spec = Spec::new(shape);
-            let odd = |rows, dim: u32| Layout { offset: 1, batch: 0, head: u64::from(rows * dim), row: dim.into() };
-            let scalar = spec.clone().q_layout(odd(33, head_dim)).out_layout(odd(33, value_dim));
-            for spec in [spec.clone(), spec.lse(), scalar] {
-                for spec in [spec.clone(), spec.shared_buffer()] {
-                    let fits = caps.iter().flat_map(|caps| {
-                        Self::NAMES
-                            .into_iter()
-                            .filter_map(|name| Self::named(name, &spec, caps).ok())
-                            .collect::<Vec<_>>()
-                    });
-                    kernels.extend(fits);
-                }
-            }
-        }
-        let mut seen = std::collections::HashSet::new();
-        kernels.retain(|kernel| seen.insert(*kernel));
-        kernels
+    pub fn needs_f16(&self) -> bool {
+        self.shader().source().starts_with("enable f16;")
     }
 }

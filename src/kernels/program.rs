@@ -1,18 +1,18 @@
-//! Which kernels compute a problem, in what dispatches.
+//! What a problem becomes: kernels, what each binds, and dispatches in order.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Range, str::FromStr};
 
-use super::{Aggregate, Kernel, Prefill, Scores, Softmax, Workgroup};
+use super::{
+    Kernel, attention,
+    region::{Limits, Operand, Region},
+};
 use crate::{
     caps::Caps,
     error::Error,
-    mask::Band,
-    params::{Params, strides},
+    params::Params,
+    problem::Problem,
     shader::{Kind, declared},
-    shape::ScoreStage,
-    spec::Spec,
     tensor::Tensor,
-    view::View,
 };
 
 /// Most floating-point operations of one dispatch: 0.2 s at 100 GFLOP/s, far below every watchdog (2 s on Windows).
@@ -21,11 +21,14 @@ const STEP_FLOPS: u64 = 1 << 34;
 /// The same on a discrete GPU: 0.2 s at 700 GFLOP/s, and enough workgroups to fill it.
 const DISCRETE_STEP_FLOPS: u64 = 1 << 37;
 
-/// Most workgroups of a kernel, all dispatches together: their numbers are 32-bit.
+/// Most work items of a kernel, all dispatches over a region together: their numbers are 32-bit.
 const MAX_ITEMS: u64 = 1 << 31;
 
-/// Most dispatches of a program: 16 MiB of parameters, 10^15 operations.
+/// Most dispatches of a program: 32 MiB of parameters, 10^15 operations.
 const MAX_STEPS: usize = 1 << 16;
+
+/// Windows start at multiples of this many bytes: that of every device, and whole vec4 of every type.
+const ALIGN: u64 = 256;
 
 /// A way to compute attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,20 +36,17 @@ const MAX_STEPS: usize = 1 << 16;
 pub enum Algorithm {
     /// One fused kernel, `prefill`: memory proportional to the lengths, not to their product.
     Prefill,
-    /// `scores`, `softmax`, `aggregate`: the attention weights are in memory, for those who ask for them.
-    Stages,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Prefill, Self::Stages];
+    pub const ALL: [Self; 1] = [Self::Prefill];
 
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Prefill => "prefill",
-            Self::Stages => "stages",
         }
     }
 }
@@ -69,153 +69,189 @@ impl FromStr for Algorithm {
     }
 }
 
-/// One kernel of a program.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stage {
-    /// The kernel.
-    pub kernel: Kernel,
-    /// Which tensor its `weights` binding is, where it has one.
-    pub weights: Option<Tensor>,
-    /// The keys that it takes for visible.
-    pub band: Band,
+/// A part of a tensor under the name that a shader has for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The shader's name.
+    pub binding: &'static str,
+    /// The tensor.
+    pub tensor: Tensor,
+    /// Bytes of it.
+    pub bytes: Range<u64>,
+}
+
+/// A kernel and what it binds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Index of the kernel.
+    pub kernel: usize,
+    /// What it binds beside the parameters.
+    pub windows: Vec<Window>,
 }
 
 /// One dispatch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Index of its stage.
-    pub stage: usize,
+    /// Index of its group.
+    pub group: usize,
     /// Workgroups along x and y.
     pub grid: [u32; 2],
     /// Its parameters.
     pub params: Params,
 }
 
-/// The kernels that compute a problem, and their dispatches in order.
-#[derive(Clone, Debug, PartialEq)]
+/// The kernels that compute a problem, what they bind, and their dispatches in order.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
-    /// The way it computes.
-    pub algorithm: Algorithm,
+    /// The way it computes attention; `None` for another problem.
+    pub algorithm: Option<Algorithm>,
     /// Why this way.
     pub because: &'static str,
-    /// Its kernels, in order.
-    pub stages: Vec<Stage>,
+    /// Its kernels, in the order of their first use.
+    pub kernels: Vec<Kernel>,
+    /// What they bind.
+    pub groups: Vec<Group>,
     /// Its dispatches, in order.
     pub steps: Vec<Step>,
     /// Bytes of scratch memory.
     pub workspace_bytes: u64,
+    /// Most parts into which the keys of a row are cut.
+    pub parts: usize,
 }
 
 impl Program {
-    /// The program for `spec`, by the forced algorithm or the one that gives what the spec asks for in the least memory.
-    pub fn new(spec: &Spec, caps: &Caps, forced: Option<Algorithm>) -> Result<Self, Error> {
-        spec.check()?;
-        let (algorithm, because) = match forced {
-            Some(algorithm) => (algorithm, "the caller asked for it"),
-            None if spec.weights => (Algorithm::Stages, "the attention weights were asked for"),
-            None => (Algorithm::Prefill, "one pass, and no memory for the attention weights"),
-        };
-        Self::by(algorithm, because, spec, caps)
-    }
-
-    fn by(algorithm: Algorithm, because: &'static str, spec: &Spec, caps: &Caps) -> Result<Self, Error> {
-        let mut program = Self { algorithm, because, stages: vec![], steps: vec![], workspace_bytes: 0 };
-        for (kernel, weights, band) in kernels(algorithm, spec, caps)? {
-            check_storage_buffers(&kernel, caps)?;
-            let params = Params {
-                weights_at: weights.map_or([0; 4], |view| strides(&view.layout)),
-                band_lo: band.lo,
-                band_hi: band.hi,
-                ..Params::of(spec)
-            };
-            let dispatches = dispatches(program.stages.len(), &kernel, params, spec, caps)?;
-            let steps = program.steps.len() + dispatches.len();
-            if steps > MAX_STEPS {
-                return Err(Error::TooLarge {
-                    name: "the number of dispatches",
-                    got: steps as u64,
-                    max: MAX_STEPS as u64,
-                });
-            }
-            program.steps.extend(dispatches);
-            program.stages.push(Stage { kernel, weights: weights.map(|view| view.tensor), band });
-            if let Some(workspace) = weights.filter(|view| view.tensor == Tensor::Workspace) {
-                program.workspace_bytes = workspace.bytes()?;
-            }
+    /// The program for a problem, by the forced algorithm or the one that suits it.
+    pub fn new(problem: impl Into<Problem>, caps: &Caps, forced: Option<Algorithm>) -> Result<Self, Error> {
+        let problem = problem.into();
+        problem.check()?;
+        let mut builder = Builder { caps, declared: Vec::new(), program: Self { parts: 1, ..Self::default() } };
+        match &problem {
+            Problem::Attention(spec) => attention::build(&mut builder, spec, forced)?,
+            Problem::Rope(rope) => builder.rope(rope)?,
+            Problem::Merge(merge) => builder.merge(merge)?,
         }
-        program.check_bindings(spec, caps)?;
-        Ok(program)
+        Ok(builder.program)
+    }
+}
+
+/// A program under construction.
+pub(super) struct Builder<'a> {
+    pub(super) caps: &'a Caps,
+    pub(super) program: Program,
+    /// The names of the bindings of each kernel.
+    declared: Vec<Vec<String>>,
+}
+
+impl Builder<'_> {
+    pub(super) fn step_flops(&self) -> u64 {
+        if self.caps.discrete { DISCRETE_STEP_FLOPS } else { STEP_FLOPS }
     }
 
-    fn check_bindings(&self, spec: &Spec, caps: &Caps) -> Result<(), Error> {
-        let workspace = (self.workspace_bytes > 0).then(|| spec.pairs(Tensor::Workspace));
-        for view in spec.views().chain(workspace) {
-            let (name, bytes, max) = (view.tensor.name(), view.bytes()?, caps.binding_bytes);
-            if bytes > max {
-                return Err(Error::BindingLimit { name, bytes, max });
-            }
+    pub(super) fn limits(&self, keys: u32) -> Limits {
+        // Elements are numbered with 32 bits inside a window; the smallest element is a bit.
+        let window = self.caps.binding_bytes.min((1 << 32) / 8);
+        Limits { window: window / 4 * 4, align: ALIGN.max(self.caps.storage_align.into()), keys }
+    }
+
+    /// The bindings of a kernel over a region: those of the operands that it declares, whole tensors of others by name.
+    pub(super) fn windows(&self, operands: &[Operand], region: &Region) -> Vec<Window> {
+        let align = self.limits(1).align;
+        let window = |operand: &Operand| Window {
+            binding: operand.binding,
+            tensor: operand.view.tensor,
+            bytes: operand.window(region, align),
+        };
+        operands.iter().map(window).collect()
+    }
+
+    /// Adds the dispatches of a kernel over `items` work items, `share` of them to a workgroup, of so many operations each.
+    pub(super) fn dispatch(
+        &mut self,
+        kernel: Kernel,
+        windows: Vec<Window>,
+        params: Params,
+        items: u64,
+        item_flops: u64,
+    ) -> Result<(), Error> {
+        let group = self.group(kernel, windows)?;
+        if items > MAX_ITEMS {
+            return Err(Error::TooLarge { name: "the number of work items", got: items, max: MAX_ITEMS });
+        }
+        let share = u64::from(kernel.shader().workgroup().items());
+        let limit = u64::from(self.caps.workgroups.max(1));
+        let most = (self.step_flops() / (item_flops * share).max(1)).clamp(1, limit.pow(2)) * share;
+        let steps = self.program.steps.len() + items.div_ceil(most) as usize;
+        if steps > MAX_STEPS {
+            let (got, max) = (steps as u64, MAX_STEPS as u64);
+            return Err(Error::TooLarge { name: "the number of dispatches", got, max });
+        }
+        for first in (0..items).step_by(most as usize) {
+            let end = items.min(first + most);
+            let workgroups = (end - first).div_ceil(share);
+            let y = workgroups.div_ceil(limit);
+            let x = workgroups.div_ceil(y);
+            let params = Params { first: first as u32, end: end as u32, grid_x: x as u32, ..params };
+            self.program.steps.push(Step { group, grid: [x as u32, y as u32], params });
         }
         Ok(())
     }
-}
 
-/// The kernels of an algorithm in order: each with what its `weights` binding is, and the keys that it takes for visible.
-fn kernels(algorithm: Algorithm, spec: &Spec, caps: &Caps) -> Result<Vec<(Kernel, Option<View>, Band)>, Error> {
-    let band = spec.band();
-    let mut kernels = match algorithm {
-        Algorithm::Prefill => vec![(Kernel::Prefill(Prefill::new(spec, caps)?), None, band)],
-        Algorithm::Stages => {
-            let weights = Some(spec.pairs(if spec.weights { Tensor::Weights } else { Tensor::Workspace }));
-            vec![
-                (Kernel::Scores(Scores::new(spec, caps)?), weights, band),
-                (Kernel::Softmax(Softmax::new(spec, caps)?), weights, band),
-                (Kernel::Aggregate(Aggregate::new(spec, caps)?), weights, band),
-            ]
+    /// The index of a kernel with these windows, of which it binds those that it declares.
+    fn group(&mut self, kernel: Kernel, mut windows: Vec<Window>) -> Result<usize, Error> {
+        let kernel = self.kernel(kernel)?;
+        windows.retain(|window| self.declared[kernel].iter().any(|name| name == window.binding));
+        let group = Group { kernel, windows };
+        let groups = &mut self.program.groups;
+        // A piece has its own windows, which come again only within it.
+        let lately = groups.len().saturating_sub(8);
+        Ok(groups[lately..].iter().position(|known| *known == group).map_or_else(
+            || {
+                groups.push(group);
+                groups.len() - 1
+            },
+            |known| lately + known,
+        ))
+    }
+
+    fn kernel(&mut self, kernel: Kernel) -> Result<usize, Error> {
+        if let Some(known) = self.program.kernels.iter().position(|known| *known == kernel) {
+            return Ok(known);
         }
-    };
-    if let Some(stage) = spec.scores {
-        let band = if stage == ScoreStage::Masked { band } else { Band::FULL };
-        kernels.push((Kernel::Scores(Scores::new(spec, caps)?), Some(spec.pairs(Tensor::Scores)), band));
+        let declared = declared(&kernel.shader().source());
+        let storage = declared.into_iter().filter(|declared| declared.kind != Kind::Uniform);
+        let names: Vec<_> = storage.map(|declared| declared.name).collect();
+        let (needs, most) = (names.len(), self.caps.storage_buffers as usize);
+        if needs > most {
+            let because = format!("it binds {needs} storage buffers, the device {most}");
+            return Err(Error::Kernel { kernel: kernel.shader().name(), because });
+        }
+        self.program.kernels.push(kernel);
+        self.declared.push(names);
+        Ok(self.declared.len() - 1)
     }
-    Ok(kernels)
+
+    pub(super) fn workspace(&self, bytes: Range<u64>) -> Window {
+        Window { binding: "workspace", tensor: Tensor::Workspace, bytes }
+    }
 }
 
-fn check_storage_buffers(kernel: &Kernel, caps: &Caps) -> Result<(), Error> {
-    let declared = declared(&kernel.shader().source());
-    let needs = declared.iter().filter(|declared| declared.kind != Kind::Uniform).count();
-    if needs > caps.storage_buffers as usize {
-        let because = format!("it binds {needs} storage buffers, the device {}", caps.storage_buffers);
-        return Err(Error::Kernel { kernel: kernel.shader().name(), because });
-    }
-    Ok(())
+/// Place of an operand's tensor as its window is bound.
+pub(super) fn place(operands: &[Operand], windows: &[Window], binding: &str) -> [u32; 4] {
+    let operand = operands.iter().find(|operand| operand.binding == binding);
+    let window = windows.iter().find(|window| window.binding == binding);
+    operand.zip(window).map_or([0; 4], |(operand, window)| operand.place(window.bytes.start))
 }
 
-/// The work of one kernel, cut into dispatches that neither the grid nor a watchdog refuses.
-fn dispatches(
-    stage: usize,
-    kernel: &Kernel,
-    params: Params,
-    spec: &Spec,
-    caps: &Caps,
-) -> Result<impl ExactSizeIterator<Item = Step> + use<>, Error> {
-    let shape = spec.shape();
-    let Workgroup { rows, .. } = kernel.shader().workgroup();
-    let blocks = shape.q_len.div_ceil(rows);
-    let items = (u64::from(shape.batch) * u64::from(shape.q_heads)).saturating_mul(blocks.into());
-    if items > MAX_ITEMS {
-        return Err(Error::TooLarge { name: "the number of workgroups", got: items, max: MAX_ITEMS });
+/// Parameters over a region.
+pub(super) fn over(region: &Region, params: Params) -> Params {
+    Params {
+        batch0: region.batch.start,
+        head0: region.heads.start,
+        heads: region.heads.len() as u32,
+        row0: region.rows.start,
+        row_end: region.rows.end,
+        key0: region.keys.start,
+        key_end: region.keys.end,
+        ..params
     }
-    let item_flops = u64::from(rows) * u64::from(shape.kv_len) * kernel.shader().flops_per_pair(shape);
-    let limit = u64::from(caps.workgroups.max(1));
-    let step_flops = if caps.discrete { DISCRETE_STEP_FLOPS } else { STEP_FLOPS };
-    let most = (step_flops / item_flops).clamp(1, limit.pow(2));
-    let steps = items.div_ceil(most) as usize;
-    Ok((0..steps).map(move |step| {
-        let first = step as u64 * most;
-        let end = items.min(first + most);
-        let y = (end - first).div_ceil(limit);
-        let x = (end - first).div_ceil(y);
-        let params = Params { blocks, first: first as u32, end: end as u32, grid_x: x as u32, ..params };
-        Step { stage, grid: [x as u32, y as u32], params }
-    }))
 }

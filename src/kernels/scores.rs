@@ -1,35 +1,59 @@
-//! Scores: the first of three stages, `scale * q kᵀ` into memory. Shader `shaders/scores.wgsl`.
+//! Scores: a score or a weight of every pair into memory. Shader `shaders/scores.wgsl`.
 
 use super::{
     Shader, Workgroup,
+    scoring::Scoring,
     tile::{Arrays, Tile},
 };
 use crate::{
     caps::Caps,
     error::Error,
-    shader::{PARAMS, Parts, SCORE, TILE, TILE_SCORES, WEIGHTS},
-    shape::Shape,
+    shader::{Access, RAW, STATE, TILE_PAIRS, TILE_SCORES, Text, WEIGH, WEIGHTS, WORKSPACE},
+    shape::ScoreStage,
     spec::Spec,
+    tensor::Tensor,
 };
 
-const ARRAYS: Arrays = Arrays { scores: true, values: false, rows: false };
+const ARRAYS: Arrays = Arrays { scores: true, values: false, rows: false, invocations: false };
 
 /// A scores kernel that fits its device. Equal values are the same shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scores {
-    parts: Parts,
     tile: Tile,
+    head_dim: u32,
+    scoring: Scoring,
+    q: Access,
+    k: Access,
+    /// `None` for weights.
+    stage: Option<ScoreStage>,
+    shared_buffer: bool,
 }
 
 impl Scores {
     /// Its name.
     pub const NAME: &'static str = "scores";
 
-    /// The kernel for `spec`, or why there is none.
-    pub fn new(spec: &Spec, caps: &Caps) -> Result<Self, Error> {
+    /// The kernel that writes the scores of a stage, or the weights where there is none; or why it cannot.
+    pub fn new(spec: &Spec, caps: &Caps, stage: Option<ScoreStage>) -> Result<Self, Error> {
         spec.check()?;
-        let tile = Tile::choose(Self::NAME, spec, caps, ARRAYS)?;
-        Ok(Self { parts: Parts::of(spec).without_lse(), tile })
+        let scoring = match stage {
+            Some(ScoreStage::Scaled) => Scoring::of(spec).raw(false),
+            Some(ScoreStage::Capped) => Scoring::of(spec).raw(true),
+            Some(ScoreStage::Masked) | None => Scoring::of(spec),
+        };
+        let access = |tensor| spec.view(tensor).map(|view| Access::of(&view, caps.f16));
+        let (Some(q), Some(k)) = (access(Tensor::Q), access(Tensor::K)) else {
+            return Err(Error::NoOutput); // every spec has q and k
+        };
+        let tile = Tile::choose(Self::NAME, spec, caps)?.with(ARRAYS, scoring.shared_bytes());
+        let (head_dim, shared_buffer) = (spec.shape().head_dim, spec.shared_buffer);
+        Ok(Self { tile, head_dim, scoring, q, k, stage, shared_buffer })
+    }
+
+    /// The stage whose scores it writes; `None` for weights.
+    #[must_use]
+    pub const fn stage(&self) -> Option<ScoreStage> {
+        self.stage
     }
 }
 
@@ -40,18 +64,22 @@ impl Shader for Scores {
 
     fn source(&self) -> String {
         const MAIN: &str = include_str!("../../shaders/scores.wgsl");
-        self.tile.constants(self.parts.text()).join(&[PARAMS, SCORE, self.parts.qk(), WEIGHTS, TILE, TILE_SCORES, MAIN])
+        let stage = self.stage.unwrap_or(ScoreStage::Masked) as u32;
+        let text = Text::new(self.shared_buffer).constant("HEAD_DIM", self.head_dim).constant("STAGE", stage);
+        let mut text = self.scoring.join(self.tile.constants(text));
+        text = text.load("q", 1, self.q, "HEAD_DIM").load("k", 2, self.k, "HEAD_DIM");
+        if self.scoring.reads_workspace() || self.stage.is_none() {
+            text = text.join(&[WORKSPACE]);
+        }
+        text = if self.stage.is_none() { text.join(&[STATE, WEIGH]) } else { text.join(&[RAW]) };
+        text.join(&[WEIGHTS, TILE_SCORES, TILE_PAIRS, MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {
         self.tile.workgroup()
     }
 
-    fn flops_per_pair(&self, shape: &Shape) -> u64 {
-        2 * u64::from(shape.head_dim)
-    }
-
-    fn loads(&self) -> &'static str {
-        self.parts.loads()
+    fn loads(&self) -> String {
+        format!("q {}; k {}", self.q.words(), self.k.words())
     }
 }

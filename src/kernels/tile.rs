@@ -1,17 +1,19 @@
-//! The register tile that prefill, scores and aggregate share. Shaders `tile*.wgsl`.
+//! The register tile of the kernels that go through queries and keys. Shaders `tile*.wgsl`.
 
 use super::Workgroup;
-use crate::{caps::Caps, error::Error, shader::Text, spec::Spec};
+use crate::{caps::Caps, error::Error, params::Params, shader::Text, spec::Spec};
 
-/// Which workgroup arrays a kernel has beside `kv_tile`.
+/// Which workgroup arrays a kernel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Arrays {
     /// `q_tile`, and keys in `kv_tile`.
     pub(super) scores: bool,
     /// `weight_tile`, and values in `kv_tile`.
     pub(super) values: bool,
-    /// `row_tile`.
+    /// Words for each row and invocation along it: `row_tile`.
     pub(super) rows: bool,
+    /// Words for each invocation: `partial`.
+    pub(super) invocations: bool,
 }
 
 /// Invocations and registers of one workgroup: `tx * ty` invocations hold `rm` rows x `rn` keys of scores each.
@@ -27,15 +29,20 @@ pub(super) struct Tile {
     rn: u32,
     ds: u32,
     vk: u32,
+    /// 1 where there are no values.
     value_dim: u32,
     arrays: Arrays,
+    /// Bytes of single variables that all invocations share.
+    shared: u32,
 }
 
 impl Tile {
-    /// The largest tile that fits the device, or what the smallest lacks.
-    pub(super) fn choose(kernel: &'static str, spec: &Spec, caps: &Caps, arrays: Arrays) -> Result<Self, Error> {
-        let value_dim = spec.shape().value_dim;
-        let tile = |[tx, ty, rm, rn, ds, vk]: [u32; 6]| Self { tx, ty, rm, rn, ds, vk, value_dim, arrays };
+    /// The largest tile with which the device can compute the problem, or what the smallest lacks. The same for every kernel
+    /// of a problem, so that what one says of a tile holds for another.
+    pub(super) fn choose(kernel: &'static str, spec: &Spec, caps: &Caps) -> Result<Self, Error> {
+        let value_dim = if spec.out { spec.shape().value_dim } else { 1 };
+        let arrays = Arrays { scores: true, values: spec.out, rows: true, invocations: false };
+        let tile = |[tx, ty, rm, rn, ds, vk]: [u32; 6]| Self { tx, ty, rm, rn, ds, vk, value_dim, arrays, shared: 64 };
         let candidates = sizes(value_dim).map(tile);
         let fits = |tile: &Self| {
             let Workgroup { invocations, bytes, .. } = tile.workgroup();
@@ -52,12 +59,27 @@ impl Tile {
         })
     }
 
+    /// The same tile in a kernel with these arrays and so many bytes of shared variables.
+    pub(super) const fn with(self, arrays: Arrays, shared: u32) -> Self {
+        let value_dim = if arrays.values { self.value_dim } else { 1 };
+        Self { arrays, shared, value_dim, ..self }
+    }
+
+    pub(super) const fn rows(&self) -> u32 {
+        self.ty * self.rm
+    }
+
+    pub(super) const fn keys(&self) -> u32 {
+        self.tx * self.rn
+    }
+
     pub(super) fn workgroup(&self) -> Workgroup {
-        let (rows, keys) = (self.ty * self.rm, self.tx * self.rn);
+        let (rows, keys) = (self.rows(), self.keys());
         let scores = if self.arrays.scores { rows * (self.ds + 1) } else { 0 };
         let weights = if self.arrays.values { rows * (keys / 4 + 1) } else { 0 };
         let row_tile = if self.arrays.rows { rows * self.tx } else { 0 };
-        let bytes = 16 * (self.kv_tile() + scores + weights) + 4 * row_tile;
+        let partial = if self.arrays.invocations { self.tx * self.ty } else { 0 };
+        let bytes = 16 * (self.kv_tile() + scores + weights) + 4 * (row_tile + partial) + self.shared;
         Workgroup { invocations: self.tx * self.ty, bytes, rows, keys }
     }
 
@@ -69,6 +91,17 @@ impl Tile {
         keys.max(values)
     }
 
+    /// The parameters of its loops.
+    pub(super) fn loops(&self, head_dim: u32) -> Params {
+        Params {
+            head_vec4s: head_dim.div_ceil(4),
+            slice_vec4s: self.ds,
+            key_vec4s: self.keys() / 4,
+            chunk_vec4s: self.vk,
+            ..Params::default()
+        }
+    }
+
     pub(super) fn constants(&self, text: Text) -> Text {
         text.constant("TX", self.tx)
             .constant("TY", self.ty)
@@ -77,6 +110,7 @@ impl Tile {
             .constant("DS", self.ds)
             .constant("VK", self.vk)
             .constant("KV_TILE", self.kv_tile())
+            .constant("VALUE_DIM", self.value_dim)
     }
 }
 

@@ -1,9 +1,15 @@
 //! shaders/prefill.wgsl on the CPU: same tiles, same order, same names. To be read beside it; not a fast path.
 
-use super::{Place, Row, collect, read};
+use super::{
+    Row,
+    formula::collect,
+    operands::{Operands, Query},
+    stored::round,
+};
 use crate::{
+    shape::ScoreStage,
     spec::Spec,
-    tensor::{Inputs, Outputs, Tensor},
+    tensor::{Inputs, Outputs},
 };
 
 const HIDDEN: f32 = -1e30;
@@ -36,6 +42,14 @@ impl Running {
         factor
     }
 
+    /// Takes in a logit that has no value; returns the factor owed to earlier results. Both exponentials are at most 1.
+    fn sink(&mut self, sink: f32) -> f32 {
+        let sink = sink.clamp(LOWEST, -LOWEST) * LOG2_E;
+        let factor = self.raise(sink);
+        self.sum += (sink - self.highest).exp2();
+        factor
+    }
+
     /// The factor that turns an accumulator into an output row. A row that saw no key becomes zero.
     fn factor(&self) -> f32 {
         if self.sum > 0.0 { 1.0 / self.sum } else { 0.0 }
@@ -54,39 +68,40 @@ impl Running {
 #[must_use]
 pub fn tiled(spec: &Spec, inputs: &Inputs<'_>, tiles: Tiles) -> Outputs<f32> {
     super::accept(spec, inputs);
-    let mut outputs = collect(spec, |place| visit(spec, inputs, tiles, place));
+    let operands = Operands::new::<f32>(spec, inputs);
+    let mut outputs = collect(&operands, |query| visit(query, tiles));
+    round(spec.types.out, &mut outputs.out);
     (outputs.weights, outputs.scores) = (None, None);
     outputs
 }
 
-/// One row through the tiles that its block of rows visits.
-fn visit(spec: &Spec, inputs: &Inputs<'_>, tiles: Tiles, (batch, head, i): Place) -> Row<f32> {
-    let (shape, band) = (*spec.shape(), spec.band());
-    let kv_head = head / (shape.q_heads / shape.kv_heads);
-    let row0 = i / tiles.rows * tiles.rows;
-    let first = band.keys(row0, shape.kv_len).start / tiles.keys * tiles.keys;
-    let end = band.keys((row0 + tiles.rows).min(shape.q_len) - 1, shape.kv_len).end;
-    let seen = band.keys(i, shape.kv_len);
-    let q = read(spec, Tensor::Q, inputs.q, (batch, head, i));
+/// One row through the tiles that its block of rows visits. Blocks and tiles start where their item does.
+fn visit(query: &Query<'_>, tiles: Tiles) -> Row<f32> {
+    let (spec, item) = (query.operands.spec, query.item);
+    let (q_len, kv_len) = (item.queries.len() as u32, item.keys.len() as u32);
+    let band = spec.mask.band(item.offset);
+    let row0 = (query.i - item.queries.start) / tiles.rows * tiles.rows;
+    let first = band.keys(row0, kv_len).start / tiles.keys * tiles.keys;
+    let end = band.keys((row0 + tiles.rows).min(q_len) - 1, kv_len).end;
     let score = |j: u32| {
-        let key = read(spec, Tensor::K, inputs.k, (batch, kv_head, j));
-        let product: f32 = q.iter().zip(key).map(|(q, k)| q * k).sum();
-        (product * spec.scale_or_default()).max(LOWEST) * LOG2_E
+        let product: f32 = query.q.iter().zip(query.key(j)).map(|(q, k)| q * k).sum();
+        query.score(ScoreStage::Masked, j, product).max(LOWEST) * LOG2_E
     };
     let mut row = Running { highest: FLOOR, sum: 0.0 };
-    let mut o = vec![0.0; shape.value_dim as usize];
+    let mut o = vec![0.0; if spec.out { spec.shape().value_dim as usize } else { 0 }];
     for k0 in (first..end).step_by(tiles.keys as usize) {
-        let keys = k0..(k0 + tiles.keys).min(shape.kv_len);
-        let s: Vec<f32> = keys.clone().map(|j| if seen.contains(&j) { score(j) } else { HIDDEN }).collect();
+        let keys = item.keys.start + k0..item.keys.start + (k0 + tiles.keys).min(kv_len);
+        let s: Vec<f32> = keys.clone().map(|j| if query.sees(j) { score(j) } else { HIDDEN }).collect();
         let factor = row.raise(s.iter().copied().fold(HIDDEN, f32::max));
         o.iter_mut().for_each(|o| *o *= factor);
         for (j, s) in keys.zip(s) {
             let weight = (s - row.highest).exp2();
             row.sum += weight;
-            let value = read(spec, Tensor::V, inputs.v, (batch, kv_head, j));
-            o.iter_mut().zip(value).for_each(|(o, v)| *o += weight * v);
+            o.iter_mut().zip(query.value(j)).for_each(|(o, v)| *o += weight * v);
         }
     }
-    o.iter_mut().for_each(|o| *o *= row.factor());
-    Row { out: o, lse: row.lse(), weights: vec![], scores: vec![] }
+    let lse = row.lse();
+    let joined = query.sink.map_or(1.0, |sink| row.sink(sink));
+    o.iter_mut().for_each(|o| *o *= joined * row.factor());
+    Row { out: o, lse, weights: vec![], scores: vec![] }
 }

@@ -46,6 +46,13 @@ impl Sample {
         self.list("inputs", name)
     }
 
+    /// An input of these whole numbers.
+    pub(crate) fn i32(mut self, name: &str, data: &[i32]) -> Self {
+        let bytes = data.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.tensors.insert(name.into(), (Dtype::I32, vec![data.len()], bytes));
+        self.list("inputs", name)
+    }
+
     pub(crate) fn f32(self, name: &str, shape: &[usize]) -> Self {
         self.input(name, Dtype::F32, shape)
     }

@@ -33,7 +33,8 @@ fn rows_of_8k_by_8k() {
         let shape = Shape { q_len: 1, ..*case.spec.shape() };
         let alone = Spec::new(shape).mask(Mask::causal()).align(Align::At(i as i32)).lse();
         let rows = i * 64..(i + 1) * 64;
-        let inputs = Inputs::new(&case.q[rows.clone()], &case.k, &case.v);
+        let [q, k, v] = [Tensor::Q, Tensor::K, Tensor::V].map(|tensor| case.inputs().get_floats(tensor));
+        let inputs = Inputs::new(&q[rows.clone()], k, v);
         let mut row = Outputs::of(outputs.out[rows].to_vec());
         row.lse = Some(vec![lse[i]]);
         reference::check(&alone, &inputs, &row).unwrap_or_else(|wrong| panic!("row {i}: {wrong}"));

@@ -1,6 +1,8 @@
 //! Kernels on a device: against the oracle, with faults that must be caught, and at length. Needs an adapter.
 
+mod features;
 mod long;
 mod mutants;
 mod oracle;
+mod others;
 mod support;

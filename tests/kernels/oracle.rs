@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Case, Failures, buffers::Buffers, buffers::CANARY, text};
+use crate::support::{Case, Failures, buffers::Buffers, text};
 use wgpu_attention::{
-    Algorithm, Align, Attention, Caps, Gpu, Layout, Mask, Order, Outputs, ScoreStage, Shape, Spec, kernels::Kernel,
-    reference,
+    Algorithm, Align, Attention, Caps, Gpu, Layout, Mask, Order, Outputs, ScoreStage, Shape, Spec, Tensor, reference,
 };
 
 /// Query and key lengths below, at and above the edges of 32-row and 32- or 64-key tiles; q_len above kv_len too.
-const LENGTHS: [(u32, u32); 14] = [
+pub(crate) const LENGTHS: [(u32, u32); 14] = [
     (1, 1),
     (1, 33),
     (33, 1),
@@ -28,7 +27,7 @@ const LENGTHS: [(u32, u32); 14] = [
 ];
 
 /// Head and value dimensions: below, at and above each change of tile; equal and not; multiples of four and not.
-const DIMS: [(u32, u32); 16] = [
+pub(crate) const DIMS: [(u32, u32); 16] = [
     (64, 64),
     (1, 1),
     (5, 5),
@@ -47,7 +46,7 @@ const DIMS: [(u32, u32); 16] = [
     (192, 128),
 ];
 
-fn masks() -> [(Mask, Align); 9] {
+pub(crate) fn masks() -> [(Mask, Align); 9] {
     [
         (Mask::FULL, Align::Start),
         (Mask::causal(), Align::Start),
@@ -62,7 +61,7 @@ fn masks() -> [(Mask, Align); 9] {
 }
 
 /// Heads side by side in each token, gaps after each row, and nothing at a round address.
-fn gappy(heads: u32, len: u32, dim: u32, gap: u32) -> Layout {
+pub(crate) fn gappy(heads: u32, len: u32, dim: u32, gap: u32) -> Layout {
     let (heads, len, row) = (u64::from(heads), u64::from(len), u64::from(dim + gap));
     Layout { offset: gap.into(), batch: len * heads * row + u64::from(gap), head: row, row: heads * row }
 }
@@ -99,7 +98,7 @@ fn draw(n: usize) -> Spec {
 }
 
 /// Runs a case by one algorithm; gives the outputs and notes which kernels ran.
-fn run(
+pub(crate) fn run(
     gpu: &Gpu,
     attention: &Attention,
     algorithm: Algorithm,
@@ -107,13 +106,13 @@ fn run(
     ran: &mut BTreeMap<&'static str, usize>,
 ) -> Result<Outputs<f32>, String> {
     let plan = attention.plan_with(algorithm, &case.spec).map_err(text)?;
-    assert_eq!(plan.algorithm(), algorithm);
+    assert_eq!(plan.algorithm(), Some(algorithm));
     let buffers = Buffers::new(gpu, case, plan.views());
     let bound = plan.bind(&buffers.bindings()).map_err(text)?;
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     bound.encode(&mut encoder);
     gpu.queue().submit([encoder.finish()]);
-    let outputs = buffers.outputs(gpu)?;
+    let outputs = buffers.outputs(gpu, case)?;
     for name in plan.kernels() {
         *ran.entry(name).or_default() += 1;
     }
@@ -122,8 +121,7 @@ fn run(
 
 /// The algorithms that a spec can be forced to.
 fn algorithms(spec: &Spec) -> impl Iterator<Item = (Algorithm, Spec)> {
-    let with_weights = (Algorithm::Stages, spec.clone().weights());
-    Algorithm::ALL.map(|algorithm| (algorithm, spec.clone())).into_iter().chain([with_weights])
+    Algorithm::ALL.into_iter().flat_map(|algorithm| [(algorithm, spec.clone()), (algorithm, spec.clone().weights())])
 }
 
 fn bits(outputs: &Outputs<f32>) -> Vec<u32> {
@@ -141,21 +139,20 @@ fn every_kernel_matches_the_oracle() {
         ("checked", Attention::checked(gpu.device())),
         ("trusted, WebGPU's least memory", trusted.limited(Caps::webgpu())),
     ];
-    let (mut failures, mut ran, mut same) = (Failures::default(), BTreeMap::new(), 0);
-    for n in 0..112 {
+    let (mut failures, mut ran) = (Failures::default(), BTreeMap::new());
+    // Every length and every dimension four times; on software drivers nearly all of it is compiling, so two modes each.
+    for n in 0..64 {
         for (algorithm, spec) in algorithms(&draw(n)) {
             let case = Case::random(spec, n as u64);
-            let mut first = None;
-            for (mode, attention) in &modes {
+            for (mode, attention) in [&modes[n % 3], &modes[(n + 1) % 3]] {
                 let outputs = run(&gpu, attention, algorithm, &case, &mut ran);
-                same += usize::from(outputs.as_ref().is_ok_and(|o| first.get_or_insert_with(|| bits(o)) == &bits(o)));
-                let result = outputs.and_then(|outputs| case.compare(outputs, f32::from_bits(CANARY)));
+                let result = outputs.and_then(|outputs| case.compare(&outputs));
                 failures.add(|| format!("{n} {algorithm} {mode} {:?}", case.spec), result);
             }
         }
     }
-    println!("kernels run: {ran:?}; {same} runs with the same bits as the first mode");
-    for name in Kernel::NAMES {
+    println!("kernels run: {ran:?}");
+    for name in ["prefill", "scores"] {
         assert!(ran.contains_key(name), "kernel {name} ran nowhere");
     }
     failures.finish("every kernel matches the oracle");
@@ -167,7 +164,7 @@ fn checked_equals_trusted() {
     let gpu = crate::support::gpu();
     let checked = Attention::checked(gpu.device());
     let (mut failures, mut ran) = (Failures::default(), BTreeMap::new());
-    for n in 0..16 {
+    for n in 0..8 {
         for (algorithm, spec) in algorithms(&draw(n)) {
             let case = Case::random(spec, n as u64);
             let one = run(&gpu, gpu.attention(), algorithm, &case, &mut ran).expect("trusted");
@@ -190,7 +187,7 @@ fn checked_equals_trusted() {
 fn a_second_run_has_the_same_bits() {
     let gpu = crate::support::gpu();
     let mut ran = BTreeMap::new();
-    for n in 0..12 {
+    for n in 0..6 {
         for (algorithm, spec) in algorithms(&draw(n)) {
             let case = Case::random(spec, n as u64);
             let [one, other] = [(); 2].map(|()| run(&gpu, gpu.attention(), algorithm, &case, &mut ran).expect("runs"));
@@ -210,8 +207,8 @@ fn tiles_that_the_mask_empties_are_never_read() {
         let mut poisoned = Case::random(spec, 1);
         // Queries 0..40 see keys 142..198. No tile of up to 64 keys that holds one of them reaches these.
         for j in (0..78).chain(262..400) {
-            poisoned.k[j * 64..][..64].fill(f32::NAN);
-            poisoned.v[j * 64..][..64].fill(f32::NAN);
+            poisoned.floats(Tensor::K)[j * 64..][..64].fill(f32::NAN);
+            poisoned.floats(Tensor::V)[j * 64..][..64].fill(f32::NAN);
         }
         let mut ran = BTreeMap::new();
         let [clean, poisoned] =
@@ -240,10 +237,10 @@ fn hostile_scores() {
         for (name, pattern) in patterns {
             let mut case = Case::random(spec.clone(), 3);
             // The score of key j is about pattern(j).
-            case.q.chunks_mut(8).for_each(|q| q[0] = 1.0);
-            case.k.chunks_mut(8).enumerate().for_each(|(j, k)| k[0] = pattern(j % 97));
+            case.floats(Tensor::Q).chunks_mut(8).for_each(|q| q[0] = 1.0);
+            case.floats(Tensor::K).chunks_mut(8).enumerate().for_each(|(j, k)| k[0] = pattern(j % 97));
             let result = run(&gpu, gpu.attention(), algorithm, &case, &mut ran);
-            let result = result.and_then(|outputs| case.compare(outputs, f32::from_bits(CANARY)));
+            let result = result.and_then(|outputs| case.compare(&outputs));
             failures.add(|| format!("{name} {algorithm}"), result);
         }
     }

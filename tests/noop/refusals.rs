@@ -8,7 +8,7 @@ const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE;
 
 /// A plan with a workspace and every output that needs none, and its buffers.
 fn plan(noop: &Noop) -> (Plan, Vec<wgpu::Buffer>) {
-    let plan = noop.attention.plan_with(Algorithm::Stages, &Spec::new(SHAPE).lse()).expect("the spec is fine");
+    let plan = noop.attention.plan(Spec::new(SHAPE).lse().sinks()).expect("the spec is fine");
     let buffers = noop.buffers(&plan);
     (plan, buffers)
 }
@@ -23,7 +23,7 @@ fn each_tensor_is_checked_by_name() {
     let noop = Noop::new();
     let (plan, buffers) = plan(&noop);
     let names: Vec<_> = plan.views().map(|view| view.tensor.name()).collect();
-    assert_eq!(names, ["q", "k", "v", "out", "lse", "workspace"]);
+    assert_eq!(names, ["q", "k", "v", "out", "sinks", "lse", "workspace"]);
     for (i, view) in plan.views().enumerate() {
         let (name, needs) = (view.tensor.name(), view.bytes().expect("it has a size"));
         let others = plan.views().zip(&buffers).filter(|(other, _)| other.tensor != view.tensor);
@@ -156,12 +156,12 @@ fn the_callers_handlers_see_only_the_callers_errors() {
     buffers[0].destroy();
     assert!(plan.bind(&bindings(&plan, &buffers)).is_err(), "a driver's refusal");
     assert!(plan.bind(&Bindings::new()).is_err(), "one of this crate");
-    assert!(noop.attention.plan(&Spec::new(SHAPE).sinks()).is_err());
-    assert!(noop.attention.plan(&Spec::new(SHAPE).scale(f32::NAN)).is_err());
+    assert!(noop.attention.plan(Spec::new(SHAPE).block_mask(64)).is_err());
+    assert!(noop.attention.plan(Spec::new(SHAPE).scale(f32::NAN)).is_err());
     let few = wgpu_attention::Caps { invocations: 1, ..wgpu_attention::Caps::webgpu() };
-    assert!(noop.attention.limited(few).plan(&Spec::new(SHAPE)).is_err());
+    assert!(noop.attention.limited(few).plan(Spec::new(SHAPE)).is_err());
     let gpu = Gpu::from_device(noop.device.clone(), noop.queue.clone());
-    assert!(gpu.run(&Spec::new(SHAPE), &Inputs::new(&[], &[], &[])).is_err());
+    assert!(gpu.run(Spec::new(SHAPE), &Inputs::new(&[], &[], &[])).is_err());
     assert!(now(scope.pop()).is_none(), "the caller's scope caught what was not the caller's");
     assert_eq!(noop.uncaught(), 0);
     noop.buffer(1 << 60, STORAGE);
@@ -174,10 +174,10 @@ fn the_callers_handlers_see_only_the_callers_errors() {
 #[test]
 fn devices_with_less_are_refused_or_served() {
     let noop = Noop::new();
-    let less = wgpu_attention::Caps { binding_bytes: 767, ..wgpu_attention::Caps::webgpu() };
+    let less = wgpu_attention::Caps { binding_bytes: 31, ..wgpu_attention::Caps::webgpu() };
     let limited: Attention = noop.attention.limited(less);
-    let refusal = limited.plan(&Spec::new(SHAPE)).map(drop);
-    assert_eq!(refusal, Err(Error::BindingLimit { name: "q", bytes: 768, max: 767 }));
+    let refusal = limited.plan(Spec::new(SHAPE)).map(drop);
+    assert_eq!(refusal, Err(Error::BindingLimit { name: "q", bytes: 32, max: 28 }));
     let more = wgpu_attention::Caps { workgroup_bytes: 1 << 20, ..wgpu_attention::Caps::webgpu() };
     assert_eq!(noop.attention.limited(more).caps().workgroup_bytes, 16384, "no more than the device has");
 }

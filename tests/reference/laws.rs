@@ -82,7 +82,7 @@ fn a_constant_on_all_scores_changes_nothing() {
         };
         let spec = build(Shape { head_dim: shape.head_dim + 1, ..shape }).scale(scale);
         let (q, k) = (wider(&problem.q, 1.0), wider(&problem.k, 8.0));
-        let raised = Problem { spec, q, k, v: problem.v.clone() };
+        let raised = Problem { q, k, ..problem.as_spec(spec) };
         agree(way, &raised, problem, 8.0 * f64::from(scale));
     });
 }
@@ -96,7 +96,7 @@ fn part(problem: &Problem, from: usize, to: usize, mask: Option<(Mask, i64)>) ->
     let spec = Spec::new(Shape { kv_len: (to - from) as u32, ..*problem.spec.shape() }).lse();
     let at = |offset: i64| Align::At((offset - from as i64) as i32);
     let spec = mask.map_or(spec.clone(), |(mask, offset)| spec.mask(mask).align(at(offset)));
-    Problem { spec, q: problem.q.clone(), k: cut(&problem.k, dim), v: cut(&problem.v, value_dim) }
+    Problem { k: cut(&problem.k, dim), v: cut(&problem.v, value_dim), ..problem.as_spec(spec) }
 }
 
 /// Two partial results as one, by their log-sum-exps.
@@ -148,7 +148,7 @@ fn grouped_heads_are_repeated_heads() {
         };
         let shape = Shape { kv_heads: q_heads as u32, ..*problem.spec.shape() };
         let (k, v) = (repeat(&problem.k, dim), repeat(&problem.v, value_dim));
-        let many = Problem { spec: build(shape), q: problem.q.clone(), k, v };
+        let many = Problem { k, v, ..problem.as_spec(build(shape)) };
         let [many, grouped] = [&many, problem].map(|problem| way.run(problem));
         assert_eq!(many, grouped);
     });
@@ -175,7 +175,7 @@ fn order_of_batch_items_is_irrelevant() {
     each(|way, problem, _| {
         let swapped = |data: &[f32]| [&data[data.len() / 2..], &data[..data.len() / 2]].concat();
         let [q, k, v] = [&problem.q, &problem.k, &problem.v].map(|data| swapped(data));
-        let mut found = way.run(&Problem { spec: problem.spec.clone(), q, k, v });
+        let mut found = way.run(&Problem { q, k, v, ..problem.clone() });
         let half = found.out.len() / 2;
         found.out.rotate_left(half);
         found.lse.iter_mut().for_each(|lse| lse.rotate_left(half / SHAPE.value_dim as usize));
@@ -192,7 +192,7 @@ fn a_row_that_sees_no_key_is_nothing() {
         for way in Way::ALL {
             let found = way.run(&problem);
             for (row, lse) in found.lse.iter().flatten().enumerate() {
-                let blind = (0..keys).all(|j| !problem.spec.sees((row % q_len) as u32, j as u32));
+                let blind = (0..keys).all(|j| !problem.sees(row % q_len, j));
                 assert_eq!(*lse == f64::NEG_INFINITY, blind, "row {row} of {q_heads} heads");
                 let out = &found.out[row * value_dim..][..value_dim];
                 assert_eq!(out.iter().all(|&x| x == 0.0), blind);
@@ -214,7 +214,7 @@ fn weights_sum_to_one_and_hide_what_is_hidden() {
             let found = way.run(&problem);
             let limit = keys as f64 * way.limit(&problem, Tensor::Weights);
             for (row, weights) in found.weights.as_deref().unwrap_or_default().chunks(keys).enumerate() {
-                let seen = |j: usize| problem.spec.sees((row % q_len) as u32, j as u32);
+                let seen = |j: usize| problem.sees(row % q_len, j);
                 let some = (0..keys).any(seen);
                 near("sum", &[weights.iter().sum()], &[f64::from(u8::from(some))], limit);
                 assert!((0..keys).all(|j| (weights[j] > 0.0) == seen(j)), "{weights:?}");

@@ -31,7 +31,7 @@ fn laid_out(dense: &Problem, spec: Spec) -> Problem {
         scattered
     };
     let [q, k, v] = [(Tensor::Q, &dense.q), (Tensor::K, &dense.k), (Tensor::V, &dense.v)].map(|(t, x)| scatter(t, x));
-    Problem { spec, q, k, v }
+    Problem { q, k, v, ..dense.as_spec(spec) }
 }
 
 /// Every way gives the dense numbers, and 0 in the gaps of out.

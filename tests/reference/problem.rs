@@ -1,7 +1,7 @@
 //! A problem with its numbers, and the three ways to compute it on the CPU.
 
 use wgpu_attention::{
-    Align, Inputs, Mask, Outputs, Shape, Spec, Tensor,
+    Align, DType, Data, Inputs, Mask, Outputs, Shape, Spec, Tensor,
     reference::{Tiles, attention, naive, tiled, tolerances},
 };
 
@@ -21,21 +21,79 @@ pub(crate) struct Problem {
     pub(crate) q: Vec<f32>,
     pub(crate) k: Vec<f32>,
     pub(crate) v: Vec<f32>,
+    /// The other inputs; the last of a tensor counts.
+    pub(crate) more: Vec<(Tensor, Values)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Values {
+    Floats(Vec<f32>),
+    Words(Vec<u32>),
+    Bools(Vec<bool>),
+}
+
+impl Values {
+    pub(crate) fn data(&self) -> Data<'_> {
+        match self {
+            Self::Floats(data) => Data::Floats(data),
+            Self::Words(data) => Data::Words(data),
+            Self::Bools(data) => Data::Bools(data),
+        }
+    }
 }
 
 impl Problem {
-    /// Numbers between -2 and 2.
+    /// Floats between -2 and 2, words from 0 to 7, two of three booleans true.
     pub(crate) fn new(spec: Spec, seed: u64) -> Self {
         let data = |tensor: Tensor| {
             let view = spec.view(tensor).expect("every problem has inputs");
             numbers(view.extent().expect("it is small") as usize, 3 * seed + tensor as u64)
         };
         let [q, k, v] = [Tensor::Q, Tensor::K, Tensor::V].map(data);
-        Self { spec, q, k, v }
+        let others = spec.views().filter(|view| view.is_input() && view.tensor as u64 > Tensor::V as u64);
+        let values = |dtype: DType, data: Vec<f32>| match dtype {
+            DType::U32 => Values::Words(data.iter().map(|x| (2.0 * x + 4.0) as u32).collect()),
+            DType::Bool | DType::Bit => Values::Bools(data.iter().map(|&x| x < 0.7).collect()),
+            _ => Values::Floats(data),
+        };
+        let more = others.map(|view| (view.tensor, values(view.dtype, data(view.tensor)))).collect();
+        Self { spec, q, k, v, more }
     }
 
     pub(crate) fn inputs(&self) -> Inputs<'_> {
-        Inputs::new(&self.q, &self.k, &self.v)
+        let inputs = Inputs::new(&self.q, &self.k, &self.v);
+        self.more.iter().fold(inputs, |inputs, (tensor, values)| inputs.set(*tensor, values.data()))
+    }
+
+    /// The same with other values.
+    pub(crate) fn with(mut self, tensor: Tensor, values: Values) -> Self {
+        self.more.push((tensor, values));
+        self
+    }
+
+    pub(crate) fn with_floats(self, tensor: Tensor, data: impl Into<Vec<f32>>) -> Self {
+        self.with(tensor, Values::Floats(data.into()))
+    }
+
+    pub(crate) fn with_words(self, tensor: Tensor, data: impl Into<Vec<u32>>) -> Self {
+        self.with(tensor, Values::Words(data.into()))
+    }
+
+    pub(crate) fn floats(&self, tensor: Tensor) -> &[f32] {
+        match self.more.iter().rev().find(|(of, _)| *of == tensor) {
+            Some((_, Values::Floats(data))) => data,
+            found => panic!("no floats: {found:?}"),
+        }
+    }
+
+    /// Another spec on the same q, k and v.
+    pub(crate) fn as_spec(&self, spec: Spec) -> Self {
+        Self { spec, more: vec![], ..self.clone() }
+    }
+
+    /// Whether the mask lets query `i` see key `j`.
+    pub(crate) fn sees(&self, i: usize, j: usize) -> bool {
+        self.spec.band().keys(i as u32, self.spec.shape().kv_len).contains(&(j as u32))
     }
 }
 
@@ -91,6 +149,8 @@ fn widened(outputs: Outputs<f32>) -> Outputs<f64> {
     widened.lse = outputs.lse.map(wide);
     widened.weights = outputs.weights.map(wide);
     widened.scores = outputs.scores.map(wide);
+    widened.k = outputs.k.map(wide);
+    widened.v = outputs.v.map(wide);
     widened
 }
 

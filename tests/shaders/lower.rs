@@ -10,13 +10,23 @@ use naga::{
 };
 
 /// Lowers to SPIR-V and MSL in checked and in trusted mode, to HLSL and to GLSL ES 3.10.
-pub(crate) fn to_all(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+///
+/// With 16-bit floats it lowers to SPIR-V with that capability alone, to HLSL of the first shader model that has them, and not
+/// to GLSL ES.
+pub(crate) fn to_all(module: &Module, info: &ModuleInfo, f16: bool) -> Result<(), String> {
     for checked in [true, false] {
-        to_spirv(module, info, checked).map_err(|error| format!("SPIR-V: {error}"))?;
+        to_spirv(module, info, checked, f16).map_err(|error| format!("SPIR-V: {error}"))?;
         to_msl(module, info, checked).map_err(|error| format!("MSL: {error}"))?;
     }
-    to_hlsl(module, info).map_err(|error| format!("HLSL: {error}"))?;
-    to_glsl(module, info).map_err(|error| format!("GLSL: {error}"))
+    to_hlsl(module, info, f16).map_err(|error| format!("HLSL: {error}"))?;
+    if !f16 {
+        return to_glsl(module, info).map_err(|error| format!("GLSL: {error}"));
+    }
+    let plain = [("SPIR-V without Float16", to_spirv(module, info, false, false)), ("GLSL", to_glsl(module, info))];
+    match plain.into_iter().find(|(_, lowered)| lowered.is_ok()) {
+        Some((target, _)) => Err(format!("{target}: it needs no 16-bit floats")),
+        None => Ok(()),
+    }
 }
 
 /// One entry per binding of the module, numbered from 0.
@@ -34,7 +44,8 @@ fn main_point() -> (ShaderStage, String) {
     (ShaderStage::Compute, "main".into())
 }
 
-fn to_spirv(module: &Module, info: &ModuleInfo, checked: bool) -> Result<(), String> {
+fn to_spirv(module: &Module, info: &ModuleInfo, checked: bool, f16: bool) -> Result<(), String> {
+    let capabilities = [Some(spv::Capability::Shader), f16.then_some(spv::Capability::Float16)];
     let info_of = |slot| spv::BindingInfo { descriptor_set: 0, binding: u32::from(slot), binding_array_size: None };
     let options = spv::Options {
         lang_version: (1, 0), // Vulkan 1.0
@@ -43,7 +54,7 @@ fn to_spirv(module: &Module, info: &ModuleInfo, checked: bool) -> Result<(), Str
         bounds_check_policies: policies(checked),
         zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
         force_loop_bounding: checked,
-        capabilities: Some([spv::Capability::Shader].into_iter().collect()),
+        capabilities: Some(capabilities.into_iter().flatten().collect()),
         ..Default::default()
     };
     let (shader_stage, entry_point) = main_point();
@@ -76,10 +87,10 @@ fn to_msl(module: &Module, info: &ModuleInfo, checked: bool) -> Result<(), Strin
     contains(&text, "kernel void")
 }
 
-fn to_hlsl(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+fn to_hlsl(module: &Module, info: &ModuleInfo, f16: bool) -> Result<(), String> {
     let target = |slot| hlsl::BindTarget { register: u32::from(slot), ..Default::default() };
     let options = hlsl::Options {
-        shader_model: hlsl::ShaderModel::V5_1, // what FXC takes
+        shader_model: if f16 { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 }, // FXC takes no more than 5.1
         binding_map: bindings(module, target),
         fake_missing_bindings: false,
         zero_initialize_workgroup_memory: false,

@@ -107,7 +107,8 @@ impl<'a> Call<'a> {
             Expression::Math { arg, arg1, arg2, arg3, .. } => {
                 [Some(arg), arg1, arg2, arg3].into_iter().flatten().any(of)
             }
-            Expression::CallResult(_) => self.results[handle.index()],
+            Expression::CallResult(_) | Expression::AtomicResult { .. } => self.results[handle.index()],
+            Expression::WorkGroupUniformLoadResult { .. } => false,
             ref other => panic!("no kernel had {other:?} when this was written: teach it here"),
         }
     }
@@ -138,6 +139,15 @@ impl<'a> Call<'a> {
                     self.store(pointer, flow || at || what);
                 }
                 Statement::Call { function, ref arguments, result } => self.call(function, arguments, result, flow),
+                // The same for all, if all look at the same place.
+                Statement::WorkGroupUniformLoad { pointer, .. } => {
+                    self.barrier(flow || self.is_place_different(pointer))
+                }
+                Statement::Atomic { result, .. } => {
+                    if let Some(result) = result {
+                        self.results[result.index()] = true;
+                    }
+                }
                 ref other => panic!("no kernel had {other:?} when this was written: teach it here"),
             }
         }
@@ -177,6 +187,16 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Whether invocations may mean different places, whatever lies there.
+    fn is_place_different(&self, pointer: Handle<Expression>) -> bool {
+        match self.function.expressions[pointer] {
+            Expression::GlobalVariable(_) | Expression::LocalVariable(_) => false,
+            Expression::Access { base, index } => self.values[index.index()] || self.is_place_different(base),
+            Expression::AccessIndex { base, .. } => self.is_place_different(base),
+            _ => self.values[pointer.index()],
+        }
+    }
+
     /// Notes what a variable may now hold. What is no pointer to a variable of this function is not tracked.
     fn store(&mut self, pointer: Handle<Expression>, differs: bool) {
         let expressions = &self.function.expressions;
@@ -209,6 +229,7 @@ mod tests {
             @group(0) @binding(0) var<uniform> u: vec4<u32>;
             @group(0) @binding(1) var<storage, read> r: array<u32>;
             @group(0) @binding(2) var<storage, read_write> rw: array<u32>;
+            @group(0) @binding(3) var<storage, read_write> at: atomic<u32>;
             var<workgroup> m: array<u32, 4>;
             fn b() {{ workgroupBarrier(); }}
             fn both(a: u32, t: u32) -> S {{ return S(a, t); }}
@@ -217,7 +238,7 @@ mod tests {
             @compute @workgroup_size(4)
             fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) w: vec3<u32>) {{ {body} }}"
         );
-        let (module, _) = crate::validated(&wgsl).unwrap_or_else(|error| panic!("{error}"));
+        let (module, _) = crate::validated(&wgsl, false).unwrap_or_else(|error| panic!("{error}"));
         super::check(&module)
     }
 
@@ -233,6 +254,9 @@ mod tests {
             "bail(t); b();",
             "var x = 1u; put(&x, w.x); if x > 0 { b(); }",
             "let s = both(w.x, u.x); if s.a > 0 { b(); }",
+            "if t == 0 { m[0] = rw[0]; } let x = workgroupUniformLoad(&m); if x[0] > 0 { b(); }",
+            "var x = r[w.x]; while x > 0 { x = workgroupUniformLoad(&m[w.x]); }",
+            "if t > 1 { atomicAdd(&at, 1u); } b();",
         ] {
             assert_eq!(verdict(body), Ok(()), "{body}");
         }
@@ -254,6 +278,11 @@ mod tests {
             "var x = 1u; put(&x, t); if x > 0 { b(); }",
             "var x = 1u; if t > 1 { x = 2; } if x > 1 { b(); }",
             "let s = both(w.x, t); if s.a > 0 { b(); }",
+            "if t == 0 { m[0] = workgroupUniformLoad(&m[1]); }",
+            "if t > 1 { return; } let x = workgroupUniformLoad(&m);",
+            "let x = workgroupUniformLoad(&m[t]);",
+            "if atomicLoad(&at) > 0 { b(); }",
+            "let x = atomicAdd(&at, w.x); if x > 0 { b(); }",
         ] {
             assert!(verdict(body).is_err(), "{body}");
         }

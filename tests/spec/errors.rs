@@ -2,9 +2,11 @@
 
 use std::{process::Command, sync::LazyLock};
 
-use wgpu_attention::{Attention, Bindings, Caps, Error, Gpu, Inputs, Layout, Mask, Plan, Shape, kernels, wgpu};
+use wgpu_attention::{
+    Angles, Attention, Bindings, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Pairs, Plan, Rotary, kernels, wgpu,
+};
 
-use super::{SHAPE, resized, spec};
+use super::{resized, spec};
 
 /// A variant, how to provoke it, and what it says.
 type Case = (&'static str, fn() -> Error, &'static str);
@@ -13,38 +15,40 @@ const CASES: &[Case] = &[
     ("Zero", || refused(&resized("q_len", 0)), "q_len is 0"),
     ("TooLarge", || refused(&resized("head_dim", 600)), "head_dim 600 is above 512"),
     ("Overflow", || refused(&spec().v_layout(FAR)), "the size of v overflows 64 bits"),
-    (
-        "Reach",
-        || refused(&spec().k_layout(Layout { offset: u64::from(u32::MAX), batch: 1, head: 1, row: 1 })),
-        "k reaches over 4294967309 elements, above the 4294967295 that 32 bits address",
-    ),
     ("Heads", || refused(&resized("kv_heads", 3)), "4 query heads cannot share 3 key heads evenly"),
     ("NotFinite", || refused(&spec().scale(f32::NAN)), "scale is NaN, not a finite number"),
+    ("Odd", || refused(&spec().append_rotated(1, rotary(3))), "rotary dim 3 is odd"),
+    ("Type", || refused(&spec().q_type(DType::U32)), "q_type is u32, not f32, f16 or bf16"),
+    (
+        "Conflict",
+        || refused(&spec().packed(2)),
+        "packed does not go with a batch of more than one: the sequences are the batch",
+    ),
+    ("Range", || refused(&spec().weights().only(0..4, 2..2)), "rows 2..2 are empty or outside 0..3"),
+    ("NoOutput", || refused(&spec().without_out()), "nothing to compute: without out, ask for lse, weights or scores"),
     (
         "Align",
         || refused(&spec().mask(Mask::causal())),
-        "a causal mask or window needs Spec::align: say where query 0 stands among the keys",
+        "a causal mask, a window or ALiBi needs Spec::align: say where query 0 stands among the keys",
     ),
     (
         "Strides",
         || refused(&spec().out_layout(Layout { offset: 0, batch: 9, head: 9, row: 9 })),
         "out may be written twice at one address: of its strides 9 (batch), 9 (head) and 9 (row), each must step over all that smaller ones reach",
     ),
-    ("NotBuilt", || refused(&spec().sinks()), "sinks is not built yet"),
-    (
-        "NoKernel",
-        || kernels::Kernel::named("flash", &spec(), &Caps::webgpu()).expect_err("no kernel has this name"),
-        "no kernel \"flash\"; there are: prefill, scores, softmax, aggregate",
-    ),
+    ("NotBuilt", || refused(&spec().block_mask(64)), "block_mask is not built yet"),
     (
         "Kernel",
-        || kernels::Prefill::new(&spec().weights(), &Caps::webgpu()).expect_err("it holds no weights"),
-        "kernel prefill cannot run: it never holds the attention weights, which the spec asks for",
+        || kernels::Classify::new(&spec(), &Caps::webgpu()).expect_err("it has no masks"),
+        "kernel classify cannot run: there is neither a bias nor a keep-mask",
     ),
     (
         "BindingLimit",
-        || kernels::Program::new(&spec(), &Caps { binding_bytes: 767, ..Caps::webgpu() }, None).expect_err("q is long"),
-        "q takes 768 bytes, above the 767 that this device binds",
+        || {
+            kernels::Program::new(spec(), &Caps { binding_bytes: 31, ..Caps::webgpu() }, None)
+                .expect_err("a row is longer")
+        },
+        "q takes 32 bytes for one row of work, above the 28 that this device binds",
     ),
     ("Missing", || unbound(&Bindings::new()), "binding q is missing"),
     ("Unused", || unbound(&all().lse(BUFFERS[4].slice(..))), "binding lse is given, but this plan does not use it"),
@@ -60,8 +64,13 @@ const CASES: &[Case] = &[
     ("Steps", steps, "steps 1..2 are outside 0..1"),
     (
         "Input",
-        || Inputs::new(&[], &[], &[]).check(&spec()).expect_err("they are empty"),
+        || Inputs::new(&[], &[], &[]).check(spec()).expect_err("they are empty"),
         "input q has 0 elements, needs 192",
+    ),
+    (
+        "UnusedInput",
+        || Inputs::new(&[0.0; 192], &[0.0; 160], &[0.0; 120]).sinks(&[0.0; 4]).check(spec()).expect_err("no sinks"),
+        "input sinks is given, but this problem does not read it",
     ),
     // Really provoked below, in a process of its own.
     (
@@ -79,6 +88,10 @@ const CASES: &[Case] = &[
     ),
     ("Lost", lost, "the device was lost: ..."),
 ];
+
+fn rotary(dim: u32) -> Rotary {
+    Rotary { dim, pairs: Pairs::Halves, angles: Angles::Rows }
+}
 
 const FAR: Layout = Layout { offset: u64::MAX, batch: 0, head: 0, row: 0 };
 
@@ -105,7 +118,7 @@ static BUFFERS: LazyLock<[wgpu::Buffer; 8]> = LazyLock::new(|| {
 });
 
 fn plan() -> Plan {
-    Attention::new(&NOOP.0).plan(&spec()).expect("the spec is fine")
+    Attention::new(&NOOP.0).plan(spec()).expect("the spec is fine")
 }
 
 fn all() -> Bindings<'static> {
@@ -126,7 +139,7 @@ fn steps() -> Error {
 fn lost() -> Error {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
     let (gpu, data) = (Gpu::from_device(device, queue), [0.0; 192]);
-    let run = || gpu.run(&spec(), &Inputs::new(&data, &data, &data));
+    let run = || gpu.run(spec(), &Inputs::new(&data, &data, &data));
     run().expect("the device is there");
     gpu.device().destroy();
     run().expect_err("the device is gone")
@@ -172,15 +185,11 @@ fn every_variant_says_what_is_wrong() {
 #[test]
 fn algorithms_without_a_device_say_what_they_lack() {
     let small = |invocations, workgroup_bytes| Caps { invocations, workgroup_bytes, ..Caps::webgpu() };
-    let refusal = |caps| kernels::Program::new(&spec(), &caps, None).expect_err("too small").to_string();
-    // Nothing falls back to stages, whose memory grows with the product of the lengths.
+    let refusal = |caps| kernels::Program::new(spec(), &caps, None).expect_err("too small").to_string();
     let few = "kernel prefill cannot run: it needs 64 invocations, the device has 32";
     assert_eq!(refusal(small(32, 16384)), few);
-    let little = "kernel prefill cannot run: it needs 14848 bytes of workgroup memory, the device has 1000";
+    let little = "kernel prefill cannot run: it needs 14912 bytes of workgroup memory, the device has 1000";
     assert_eq!(refusal(small(256, 1000)), little);
-    let shape = Shape { value_dim: 512, ..SHAPE };
-    let stages = kernels::Program::new(&wgpu_attention::Spec::new(shape).weights(), &Caps::webgpu(), None);
-    assert_eq!(stages.expect("weights need stages").algorithm, kernels::Algorithm::Stages);
 }
 
 /// Runs itself again in an environment that names an adapter that no machine has.

@@ -73,9 +73,9 @@ fn naive_row(problem: &Problem, inputs: &Inputs<'_>, place: Place) -> Vec<f32> {
     let shape = spec.shape();
     let keys = Place { head: place.head / (shape.q_heads / shape.kv_heads), i: 0, ..place };
     let one = Inputs::new(
-        rows(spec, Tensor::Q, inputs.q, place, 1),
-        rows(spec, Tensor::K, inputs.k, keys, shape.kv_len),
-        rows(spec, Tensor::V, inputs.v, keys, shape.kv_len),
+        rows(spec, Tensor::Q, inputs.get_floats(Tensor::Q), place, 1),
+        rows(spec, Tensor::K, inputs.get_floats(Tensor::K), keys, shape.kv_len),
+        rows(spec, Tensor::V, inputs.get_floats(Tensor::V), keys, shape.kv_len),
     );
     reference::naive(&problem.workload.row(place.i), &one).out
 }

@@ -1,14 +1,12 @@
-//! The tensors of a case in a safetensors file, and those that are computed from a seed.
+//! Tensors in a safetensors file.
 
 use std::{collections::BTreeMap, iter::zip};
 
+use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
-use wgpu_attention::{DType, Error};
+use wgpu_attention::DType;
 
-use super::{
-    Result,
-    json::{self, Fields},
-};
+use super::Result;
 
 /// A tensor of f32, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,9 +56,30 @@ pub(crate) fn floats(view: &TensorView<'_>) -> Result<Vec<f32>> {
     Ok(words(view, Dtype::F32)?.iter().map(|&word| f32::from_le_bytes(word)).collect())
 }
 
-/// The elements of a tensor that is stored as i32.
-pub(super) fn integers(view: &TensorView<'_>) -> Result<Vec<i64>> {
-    Ok(words(view, Dtype::I32)?.iter().map(|&word| i32::from_le_bytes(word).into()).collect())
+/// The elements of a tensor that is stored as floats of some type, none of which loses anything.
+pub(super) fn any_floats(view: &TensorView<'_>) -> Result<Vec<f32>> {
+    let halves = || view.data().as_chunks().0.iter().map(|&half| u16::from_le_bytes(half));
+    match dtype(view)? {
+        DType::F16 => Ok(halves().map(|bits| f16::from_bits(bits).to_f32()).collect()),
+        DType::Bf16 => Ok(halves().map(|bits| bf16::from_bits(bits).to_f32()).collect()),
+        _ => floats(view),
+    }
+}
+
+/// The elements of a tensor of booleans.
+pub(super) fn bools(view: &TensorView<'_>) -> Vec<bool> {
+    view.data().iter().map(|&byte| byte != 0).collect()
+}
+
+/// The elements of a tensor that is stored as i32, each of which must be a count below `limit`.
+pub(super) fn counts(name: &str, view: &TensorView<'_>, limit: u32) -> Result<Vec<u32>> {
+    let integers = words(view, Dtype::I32)?.iter().map(|&word| i32::from_le_bytes(word));
+    let count = |(i, x): (usize, i32)| match u32::try_from(x) {
+        Err(_) => Err(format!("element {i} of {name} is {x}, below 0").into()),
+        Ok(count) if count >= limit => Err(format!("element {i} of {name} is {x}, not below {limit}").into()),
+        Ok(count) => Ok(count),
+    };
+    (0..).zip(integers).map(count).collect()
 }
 
 fn words<'a>(view: &TensorView<'a>, wanted: Dtype) -> Result<&'a [[u8; 4]]> {
@@ -80,66 +99,5 @@ pub(super) fn dtype(view: &TensorView<'_>) -> Result<DType> {
         Dtype::F16 => Ok(DType::F16),
         Dtype::BF16 => Ok(DType::Bf16),
         other => Err(format!("stored as {other}, not as a float").into()),
-    }
-}
-
-/// One of q, k and v.
-#[derive(Debug)]
-pub(super) struct Source<'a> {
-    pub(super) shape: Vec<usize>,
-    pub(super) dtype: DType,
-    data: Data<'a>,
-}
-
-#[derive(Debug)]
-enum Data<'a> {
-    Stored(TensorView<'a>),
-    Generated { seed: u64, factor: f32 },
-}
-
-impl<'a> Source<'a> {
-    pub(super) fn stored(view: TensorView<'a>) -> Result<Self> {
-        Ok(Self { shape: view.shape().to_vec(), dtype: dtype(&view)?, data: Data::Stored(view) })
-    }
-
-    pub(super) fn generated(mut fields: Fields) -> Result<Self> {
-        fields.word("algo", &[("splitmix64_u24", ())])?;
-        let source = Self {
-            shape: fields.list("shape", "a list of sizes", json::size)?,
-            dtype: fields.word("dtype", &DTYPES)?,
-            data: Data::Generated { seed: fields.count("seed")?, factor: fields.number("mul")? as f32 },
-        };
-        fields.finish()?;
-        Ok(source)
-    }
-
-    /// Its elements, row-major. The product of its sizes must have been checked.
-    pub(super) fn floats(&self) -> Result<Vec<f32>> {
-        match &self.data {
-            _ if self.dtype != DType::F32 => Err(Error::NotBuilt { feature: "an input other than f32" }.into()),
-            Data::Stored(view) => floats(view),
-            Data::Generated { seed, factor } => {
-                let count: usize = self.shape.iter().product();
-                Ok((1..=count as u64).map(|n| uniform(*seed, n) * factor).collect())
-            }
-        }
-    }
-}
-
-/// The `n`th number, from 1, of SplitMix64 (Steele, Lea and Flood 2014) as a multiple of 2^-23 in -1..1: exact in f32.
-fn uniform(seed: u64, n: u64) -> f32 {
-    let z = seed.wrapping_add(n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    let z = z ^ (z >> 31);
-    (z >> 40) as f32 / 8_388_608.0 - 1.0
-}
-
-#[cfg(test)]
-#[test]
-fn numbers_are_those_of_splitmix64() {
-    // The first two of seed 0 in the published generator, cut to their upper 24 bits.
-    for (n, published) in [(1, 0xE220_A839_7B1D_CDAF_u64), (2, 0x6E78_9E6A_A1B9_65F4)] {
-        assert_eq!(f64::from(uniform(0, n)), (published >> 40) as f64 * (-23f64).exp2() - 1.0);
     }
 }

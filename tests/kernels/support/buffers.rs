@@ -1,78 +1,121 @@
 //! Tensors between canaries: what a kernel reads beside its inputs is NaN, what it writes beside its outputs is seen.
 
-use wgpu_attention::{Bindings, Gpu, Outputs, Tensor, View, wgpu};
+use half::{bf16, f16};
+use wgpu_attention::{Bindings, DType, Data, Gpu, Outputs, Tensor, View, wgpu};
 
-use super::{Case, read};
+use super::{Case, each, elements, read};
 
-/// Elements before and after each tensor: a multiple of every device's alignment, and of the longest tile row.
-const MARGIN: usize = 1024;
+/// Bytes before and after each tensor: a multiple of every device's alignment, and of the longest tile row.
+const MARGIN: usize = 4096;
 
-/// What lies before, after and in outputs beforehand: a NaN that no arithmetic makes.
-pub(crate) const CANARY: u32 = 0x7fde_ad01;
+/// What lies before, after and in outputs beforehand: a NaN in f32, and in the upper and lower half.
+pub(crate) const CANARY: u32 = 0x7fde_ff01;
+
+/// One tensor on the device, and what was there at first.
+struct Held {
+    view: View,
+    buffer: wgpu::Buffer,
+    first: Vec<u8>,
+}
 
 /// The buffers of a case, one per tensor.
-pub(crate) struct Buffers(Vec<(View, wgpu::Buffer)>);
+pub(crate) struct Buffers(Vec<Held>);
 
 impl Buffers {
-    /// Inputs uploaded, outputs filled with canaries, margins around all.
+    /// Inputs uploaded, all else filled with canaries, margins around all.
     pub(crate) fn new(gpu: &Gpu, case: &Case, views: impl Iterator<Item = View>) -> Self {
-        Self(views.map(|view| (view, upload(gpu, case, &view))).collect())
+        Self(views.map(|view| Held::new(gpu, case, view)).collect())
     }
 
     pub(crate) fn bindings(&self) -> Bindings<'_> {
-        self.0.iter().fold(Bindings::new(), |bindings, (view, buffer)| bindings.set(view.tensor, slice(view, buffer)))
+        self.0.iter().fold(Bindings::new(), |bindings, held| bindings.set(held.view.tensor, held.slice()))
     }
 
     pub(crate) fn slice(&self, tensor: Tensor) -> Option<wgpu::BufferSlice<'_>> {
-        self.0.iter().find(|(view, _)| view.tensor == tensor).map(|(view, buffer)| slice(view, buffer))
+        self.0.iter().find(|held| held.view.tensor == tensor).map(Held::slice)
     }
 
-    /// The outputs, or which margin was written.
-    pub(crate) fn outputs(&self, gpu: &Gpu) -> Result<Outputs<f32>, String> {
+    /// The outputs, or what was written that is none of them. Gaps and rows of no sequence become 0.
+    pub(crate) fn outputs(&self, gpu: &Gpu, case: &Case) -> Result<Outputs<f32>, String> {
         let mut outputs = Outputs::of(vec![]);
-        for (view, buffer) in self.0.iter().filter(|(view, _)| view.written) {
-            let data = read(gpu, buffer);
-            let inside = MARGIN..data.len() - MARGIN;
-            if let Some(at) = (0..data.len()).find(|at| !inside.contains(at) && data[*at].to_bits() != CANARY) {
-                return Err(format!(
-                    "{}: element {} outside it became {}",
-                    view.tensor.name(),
-                    at as isize - MARGIN as isize,
-                    data[at]
-                ));
-            }
-            let data = data[inside].to_vec();
-            match view.tensor {
-                Tensor::Out => outputs.out = data,
-                Tensor::Lse => outputs.lse = Some(data),
-                Tensor::Weights => outputs.weights = Some(data),
-                Tensor::Scores => outputs.scores = Some(data),
-                _ => {}
-            }
+        for held in self.0.iter().filter(|held| held.view.is_output()) {
+            outputs.set(held.view.tensor, held.output(gpu, case)?);
         }
         Ok(outputs)
     }
 }
 
-fn upload(gpu: &Gpu, case: &Case, view: &View) -> wgpu::Buffer {
-    let extent = view.extent().expect("a legal spec") as usize;
-    let mut data = vec![f32::from_bits(CANARY); extent + 2 * MARGIN];
-    let input: &[f32] = match view.tensor {
-        Tensor::Q => &case.q,
-        Tensor::K => &case.k,
-        Tensor::V => &case.v,
-        _ => &[],
-    };
-    data[MARGIN..MARGIN + input.len()].copy_from_slice(input);
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-    let size = 4 * data.len() as u64;
-    let descriptor = wgpu::BufferDescriptor { label: Some(view.tensor.name()), size, usage, mapped_at_creation: false };
-    let buffer = gpu.device().create_buffer(&descriptor);
-    gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&data));
-    buffer
+impl Held {
+    fn new(gpu: &Gpu, case: &Case, view: View) -> Self {
+        let bytes = view.bytes().expect("a legal spec") as usize;
+        let mut first: Vec<u8> = CANARY.to_le_bytes().repeat((bytes + 2 * MARGIN) / 4);
+        if let Some(data) = case.inputs().get(view.tensor) {
+            let stored = stored(data, view.dtype);
+            first[MARGIN..MARGIN + stored.len()].copy_from_slice(&stored);
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let (label, size) = (Some(view.tensor.name()), first.len() as u64);
+        let descriptor = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
+        let buffer = gpu.device().create_buffer(&descriptor);
+        gpu.queue().write_buffer(&buffer, 0, &first);
+        Self { view, buffer, first }
+    }
+
+    fn slice(&self) -> wgpu::BufferSlice<'_> {
+        let start = MARGIN as u64;
+        self.buffer.slice(start..start + self.view.bytes().expect("a legal spec"))
+    }
+
+    fn output(&self, gpu: &Gpu, case: &Case) -> Result<Vec<f32>, String> {
+        let (view, dtype) = (&self.view, self.view.dtype);
+        let extent = view.extent().expect("a legal spec") as usize;
+        let margin = MARGIN * 8 / dtype.bits() as usize;
+        let (now, first) = (elements(&read(gpu, &self.buffer), dtype), elements(&self.first, dtype));
+        let mut written = vec![false; extent];
+        each(view, |at, place| written[at] = case.writes(view, place));
+        let mut output = vec![0.0; extent];
+        for (i, (&now, &first)) in now.iter().zip(&first).enumerate() {
+            match i.checked_sub(margin).filter(|&at| at < extent && written[at]) {
+                Some(at) => output[at] = number(now, dtype),
+                None if now == first => {}
+                None => {
+                    let at = i as isize - margin as isize;
+                    return Err(format!("{}: element {at}, none of its own, became {now:#x}", view.tensor.name()));
+                }
+            }
+        }
+        // Gaps of a cache keep what they had, which is what the oracle says of them.
+        if matches!(view.tensor, Tensor::K | Tensor::V) {
+            for (output, &now) in output.iter_mut().zip(&now[margin..]) {
+                *output = number(now, dtype);
+            }
+        }
+        Ok(output)
+    }
 }
 
-fn slice<'a>(view: &View, buffer: &'a wgpu::Buffer) -> wgpu::BufferSlice<'a> {
-    let start = 4 * MARGIN as u64;
-    buffer.slice(start..start + view.bytes().expect("a legal spec"))
+/// The bytes of elements of a type.
+fn stored(data: Data<'_>, dtype: DType) -> Vec<u8> {
+    match (data, dtype) {
+        (Data::Floats(data), DType::F16) => data.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
+        (Data::Floats(data), DType::Bf16) => data.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
+        (Data::Floats(data), _) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        (Data::Words(data), _) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        (Data::Bools(data), DType::Bit) => {
+            data.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit))).collect()
+        }
+        // Anything but 0 is true.
+        (Data::Bools(data), _) => {
+            data.iter().zip((1..=255u8).cycle()).map(|(&x, yes)| if x { yes } else { 0 }).collect()
+        }
+        (other, _) => panic!("{other:?}"),
+    }
+}
+
+fn number(bits: u32, dtype: DType) -> f32 {
+    match dtype {
+        DType::F16 => f16::from_bits(bits as u16).to_f32(),
+        DType::Bf16 => bf16::from_bits(bits as u16).to_f32(),
+        _ => f32::from_bits(bits),
+    }
 }

@@ -1,22 +1,35 @@
 //! Runs a program without the crate's own plan: from its texts, changed at will. Mutants run here.
 
+use std::collections::HashMap;
+
 use wgpu_attention::{
-    Gpu, Tensor,
-    kernels::{Program, Stage, Step},
+    Gpu,
+    kernels::{Group, Program, Step},
     shader::{Kind, declared},
     wgpu,
 };
 
 use super::buffers::Buffers;
 
+/// Pipelines by their texts: a mutant changes one text of several.
+pub(crate) type Compiled = HashMap<String, wgpu::ComputePipeline>;
+
 /// Runs every step of a program whose texts went through `change`.
-pub(crate) fn run(gpu: &Gpu, program: &Program, buffers: &Buffers, change: impl Fn(String) -> String) {
-    let texts: Vec<_> = program.stages.iter().map(|stage| change(stage.kernel.shader().source())).collect();
-    let pipelines: Vec<_> = texts.iter().map(|text| compile(gpu, text)).collect();
+pub(crate) fn run(
+    gpu: &Gpu,
+    program: &Program,
+    buffers: &Buffers,
+    compiled: &mut Compiled,
+    change: impl Fn(String) -> String,
+) {
+    let texts: Vec<_> = program.kernels.iter().map(|kernel| change(kernel.shader().source())).collect();
+    let pipelines: Vec<_> =
+        texts.iter().map(|text| compiled.entry(text.clone()).or_insert_with(|| compile(gpu, text)).clone()).collect();
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     for step in &program.steps {
-        let (pipeline, text) = (&pipelines[step.stage], &texts[step.stage]);
-        let group = bind(gpu, pipeline, text, &program.stages[step.stage], step, buffers);
+        let group = &program.groups[step.group];
+        let (pipeline, text) = (&pipelines[group.kernel], &texts[group.kernel]);
+        let group = bind(gpu, pipeline, text, group, step, buffers);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &group, &[]);
@@ -42,7 +55,7 @@ fn bind(
     gpu: &Gpu,
     pipeline: &wgpu::ComputePipeline,
     text: &str,
-    stage: &Stage,
+    group: &Group,
     step: &Step,
     buffers: &Buffers,
 ) -> wgpu::BindGroup {
@@ -53,18 +66,17 @@ fn bind(
     gpu.queue().write_buffer(&params, 0, bytemuck::bytes_of(&step.params));
     let entries: Vec<_> = declared(text)
         .iter()
-        .map(|declared| {
-            let tensor = Tensor::ALL.into_iter().find(|tensor| tensor.name() == declared.name);
-            let tensor = if tensor == Some(Tensor::Weights) { stage.weights } else { tensor };
+        .filter_map(|declared| {
             let buffer = match declared.kind {
                 Kind::Uniform => params.as_entire_buffer_binding(),
                 _ => {
-                    let slice = tensor.and_then(|tensor| buffers.slice(tensor)).expect("every tensor has a buffer");
-                    let size = wgpu::BufferSize::new(slice.size());
-                    wgpu::BufferBinding { buffer: slice.buffer(), offset: slice.offset(), size }
+                    let window = group.windows.iter().find(|window| window.binding == declared.name)?;
+                    let slice = buffers.slice(window.tensor).expect("every tensor has a buffer");
+                    let size = wgpu::BufferSize::new(window.bytes.end - window.bytes.start);
+                    wgpu::BufferBinding { buffer: slice.buffer(), offset: slice.offset() + window.bytes.start, size }
                 }
             };
-            wgpu::BindGroupEntry { binding: declared.binding, resource: wgpu::BindingResource::Buffer(buffer) }
+            Some(wgpu::BindGroupEntry { binding: declared.binding, resource: wgpu::BindingResource::Buffer(buffer) })
         })
         .collect();
     let layout = &pipeline.get_bind_group_layout(0);

@@ -1,0 +1,45 @@
+// The tile of a work item where sequences of any lengths lie side by side.
+//
+// Workgroup memory  shared_tile
+// Needs             tile.wgsl, workspace.wgsl
+// Host              src/kernels/tile.rs
+//
+// Sequence s has the blocks from floor(start / BR) + s on, start being its first row: enough for any length, since
+// ceil(n / BR) <= floor((start + n) / BR) - floor(start / BR) + 1, and no sum over the sequences before is needed. At most
+// one block of each sequence has no rows. Lengths that do not grow are cut so that nothing outside the tensors is touched.
+
+var<workgroup> shared_tile: Tile;
+
+// Rows of this dispatch before sequence s.
+fn rows_before(s: u32) -> u32 {
+  return clamp(workspace[params.cu_q_at + s], params.row0, params.row_end) - params.row0;
+}
+
+fn first_block(s: u32) -> u32 {
+  return rows_before(s) / BR + s;
+}
+
+fn tile_of(item: u32, t: u32) -> Tile {
+  if t == 0 {
+    let at = place(item);
+    var s = 0u;
+    var past = params.sequences;
+    while past - s > 1 {
+      let middle = (s + past) / 2;
+      if first_block(middle) <= at.block { s = middle; } else { past = middle; }
+    }
+    let rows_end = params.row0 + max(rows_before(s + 1), rows_before(s));
+    let row0 = min(params.row0 + rows_before(s) + (at.block - min(first_block(s), at.block)) * BR, rows_end);
+    let rows = select(row0, min(row0 + BR, rows_end), at.block >= first_block(s));
+
+    let q_start = min(workspace[params.cu_q_at + s], params.q_len);
+    let q_stop = clamp(workspace[params.cu_q_at + s + 1], q_start, params.q_len);
+    let k_start = min(workspace[params.cu_k_at + s], params.kv_len);
+    let k_stop = clamp(workspace[params.cu_k_at + s + 1], k_start, params.kv_len);
+    let k_first = clamp(k_start, params.key0, params.key_end);
+    let k_end = clamp(k_stop, k_first, params.key_end);
+    let shift = select(0, i32(k_stop - k_start) - i32(q_stop - q_start), params.from_end == 1);
+    shared_tile = Tile(at, s, row0, rows, q_start, k_start, k_first, k_end, shift);
+  }
+  return workgroupUniformLoad(&shared_tile);
+}

@@ -1,0 +1,387 @@
+//! Attention as kernels: what lies in the workspace, and which dispatch computes what.
+//!
+//! ```text
+//! append  pack  { classify  prefill  (merge)  (classify  scores: weights) } of each piece  (scores: a raw stage)
+//! ```
+//!
+//! The workspace holds, one after the other: small inputs packed together; row states of a piece, for each part of the keys and
+//! for the whole; the classes of a piece's tiles; and, in a binding of its own, the partial outputs of a piece whose keys are cut.
+
+use super::{
+    Algorithm, Classify, Kernel, Merge, Prefill, Rotary, Scores, Shader,
+    program::{Builder, Window, over, place},
+    region::{Axis, Operand, Piece, Region, Span, cut},
+    workspace::{Classes, Partial, Words, states},
+};
+use crate::{
+    error::Error,
+    layout::Layout,
+    mask::Align,
+    params::Params,
+    shape::{Bits, ScoreStage, ScoreTensor, Slopes},
+    spec::Spec,
+    tensor::Tensor,
+};
+
+/// The inputs that are packed, in order.
+const SMALL: [Tensor; 5] = [Tensor::Slopes, Tensor::Sinks, Tensor::KvLens, Tensor::CuQ, Tensor::CuK];
+
+pub(super) fn build(builder: &mut Builder<'_>, spec: &Spec, forced: Option<Algorithm>) -> Result<(), Error> {
+    builder.program.algorithm = Some(forced.unwrap_or(Algorithm::Prefill));
+    builder.program.because = match forced {
+        Some(_) => "the caller asked for it",
+        None => "one pass, and no memory for the attention weights",
+    };
+    append(builder, spec)?;
+    let mut attention = Attention::new(builder, spec)?;
+    attention.pack()?;
+    if spec.out || spec.lse || spec.weights {
+        attention.forward()?;
+    }
+    if let Some(stage) = spec.scores {
+        let region = attention.only();
+        attention.scores(&region, Some(stage), None)?;
+    }
+    Ok(())
+}
+
+/// New keys and values into the cache.
+fn append(builder: &mut Builder<'_>, spec: &Spec) -> Result<(), Error> {
+    let Some(append) = spec.append else { return Ok(()) };
+    for (new, cache, turn) in [(Tensor::NewK, Tensor::K, append.rotary), (Tensor::NewV, Tensor::V, None)] {
+        let (Some(from), Some(to)) = (spec.view(new), spec.view(cache)) else { continue };
+        let kernel = Kernel::Rotary(Rotary::append(&from, &to, turn, builder.caps, spec.shared_buffer));
+        let table = |tensor| spec.view(tensor).filter(|_| turn.is_some() || tensor == Tensor::KvLens);
+        builder.rotate(kernel, [from, to], turn, table)?;
+    }
+    Ok(())
+}
+
+struct Attention<'a, 'b> {
+    builder: &'a mut Builder<'b>,
+    spec: &'a Spec,
+    words: Words,
+    params: Params,
+    prefill: Prefill,
+    /// Query rows and keys of a tile.
+    tile: [u32; 2],
+}
+
+impl<'a, 'b> Attention<'a, 'b> {
+    fn new(builder: &'a mut Builder<'b>, spec: &'a Spec) -> Result<Self, Error> {
+        let prefill = Prefill::new(spec, builder.caps)?;
+        let workgroup = prefill.workgroup();
+        let tile = [workgroup.rows, workgroup.keys];
+        let (params, words) = (params(spec, prefill.loops()), Words::default());
+        Ok(Self { builder, spec, words, params, prefill, tile })
+    }
+
+    /// Small inputs into the workspace.
+    fn pack(&mut self) -> Result<(), Error> {
+        let mut word = 0;
+        for tensor in SMALL {
+            let Some(view) = self.spec.view(tensor) else { continue };
+            let at = word as u32;
+            match tensor {
+                Tensor::Slopes => self.params.slopes_at = at,
+                Tensor::Sinks => self.params.sinks_at = at,
+                Tensor::KvLens => self.params.lens_at = at,
+                Tensor::CuQ => self.params.cu_q_at = at,
+                _ => self.params.cu_k_at = at,
+            }
+            self.builder.pack(&view, word, self.spec.shared_buffer)?;
+            word += view.bytes()? / 4;
+        }
+        self.words.small = word;
+        Ok(())
+    }
+
+    /// All heads, rows and keys.
+    fn all(&self) -> Region {
+        let s = self.spec.shape();
+        Region { batch: 0..s.batch, heads: 0..s.q_heads, rows: 0..s.q_len, keys: 0..s.kv_len }
+    }
+
+    /// The heads and rows of weights and scores.
+    fn only(&self) -> Region {
+        let [heads, rows] = self.spec.only_or_all();
+        Region { heads, rows, ..self.all() }
+    }
+
+    fn operands(&self, tensors: &[Tensor]) -> Vec<Operand> {
+        let s = self.spec.shape();
+        let [heads, rows] = self.spec.only_or_all();
+        let group = s.q_heads / s.kv_heads;
+        let [b, h, r, k] = [Axis::Batch, Axis::Heads, Axis::Rows, Axis::Keys].map(|axis| Span::Along(axis, 0));
+        let operand = |&tensor: &Tensor| {
+            let view = self.spec.view(tensor)?;
+            let (binding, spans) = match tensor {
+                Tensor::K | Tensor::V => (tensor.name(), [b, Span::Grouped(group), k, Span::Whole]),
+                Tensor::Bias | Tensor::Keep => (tensor.name(), [b, h, r, k]),
+                Tensor::Weights | Tensor::Scores => {
+                    let [h, r] =
+                        [(Axis::Heads, heads.start), (Axis::Rows, rows.start)].map(|(a, from)| Span::Along(a, from));
+                    ("weights", [b, h, r, k])
+                }
+                _ => (tensor.name(), [b, h, r, Span::Whole]),
+            };
+            Some(Operand { binding, view, spans })
+        };
+        tensors.iter().filter_map(operand).collect()
+    }
+
+    /// out, log-sum-exp and weights.
+    fn forward(&mut self) -> Result<(), Error> {
+        let operands =
+            self.operands(&[Tensor::Q, Tensor::K, Tensor::V, Tensor::Out, Tensor::Lse, Tensor::Bias, Tensor::Keep]);
+        let operands: Vec<_> =
+            operands.into_iter().filter(|operand| self.spec.out || operand.view.tensor != Tensor::V).collect();
+        let whole = if self.spec.out || self.spec.lse { self.all() } else { self.only() };
+        // One row of tiles is the least work that a watchdog must let pass.
+        let pair = u64::from(self.tile[0]) * self.pair_flops();
+        let keys = (self.builder.step_flops() / pair).clamp(1, u64::from(u32::MAX)) as u32;
+        let limits = self.builder.limits(keys);
+        let too_long = |piece: &Piece| self.words_of(piece).too_long(limits.window);
+        let pieces = cut(whole, &operands, limits, too_long)?;
+        for piece in &pieces {
+            self.words = self.words.max(self.words_of(piece));
+        }
+        pieces.iter().try_for_each(|piece| self.piece(&operands, piece))
+    }
+
+    fn pair_flops(&self) -> u64 {
+        let s = self.spec.shape();
+        2 * u64::from(s.head_dim + if self.spec.out { s.value_dim } else { 0 })
+    }
+
+    /// What a piece takes of the workspace.
+    fn words_of(&self, piece: &Piece) -> Words {
+        let region = &piece.region;
+        let rows = (region.batch.len() * region.heads.len() * region.rows.len()) as u64;
+        let cuts = piece.parts.len() as u64;
+        let states = match (cuts > 1, self.spec.weights) {
+            (true, _) => cuts + 1,
+            (false, weights) => u64::from(weights),
+        };
+        let vec4s = u64::from(self.spec.shape().value_dim.div_ceil(4));
+        let partial = if cuts > 1 && self.spec.out { cuts * rows * vec4s * 4 } else { 0 };
+        let widest = piece.parts.iter().map(|keys| region.over(keys.clone())).map(|part| self.classes(&part).words());
+        Words { states: 2 * rows * states, partial, classes: widest.max().unwrap_or(0), ..self.words }
+    }
+
+    fn piece(&mut self, operands: &[Operand], piece: &Piece) -> Result<(), Error> {
+        let (region, cuts) = (&piece.region, piece.parts.len());
+        self.builder.program.parts = self.builder.program.parts.max(cuts);
+        let partial = Partial::new(self.spec.shape(), region, cuts as u32);
+        for (part, keys) in piece.parts.iter().enumerate() {
+            let region = region.over(keys.clone());
+            let classes = self.classify(&region)?;
+            let mut kernel = self.prefill;
+            let mut windows = self.builder.windows(operands, &region);
+            let mut params = Params {
+                classes_at: classes,
+                states_at: self.states_at(&region),
+                part: part as u32,
+                state_step: partial.state_step,
+                ..self.params_over(operands, &windows, &region)
+            };
+            if cuts > 1 {
+                kernel = kernel.partial(&partial.view);
+                params.out_at = partial.place(part as u32);
+                windows.retain(|window| window.binding != "out");
+                windows.push(self.partial_window("out"));
+            }
+            self.tiles(Kernel::Prefill(kernel), windows, params, &region, self.pair_flops())?;
+        }
+        if cuts > 1 {
+            self.merge(operands, region, &partial)?;
+        }
+        if let Some(asked) = self.spec.weights.then(|| region.and(&self.only())).flatten() {
+            let last = if cuts > 1 { cuts as u32 } else { 0 };
+            self.scores(&asked, None, Some((region, last, partial.state_step)))?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, operands: &[Operand], region: &Region, partial: &Partial) -> Result<(), Error> {
+        let kernel = Kernel::Merge(Merge::sums(self.spec, self.builder.caps, &partial.view));
+        let mut windows = self.builder.windows(operands, region);
+        let vec4s = if self.spec.out { self.spec.shape().value_dim.div_ceil(4) } else { 1 };
+        let blocks = region.rows.len() as u64 * u64::from(vec4s);
+        let params = Params {
+            q_at: partial.place(0),
+            part_step: partial.step,
+            states_at: self.states_at(region),
+            state_step: partial.state_step,
+            part: partial.parts,
+            parts: partial.parts,
+            blocks: blocks as u32,
+            ..self.params_over(operands, &windows, region)
+        };
+        windows.push(self.partial_window("parts"));
+        windows.push(self.words_window());
+        let items = blocks * (region.heads.len() * region.batch.len()) as u64;
+        self.builder.dispatch(kernel, windows, params, items, 16 * u64::from(partial.parts))
+    }
+
+    /// Scores of a stage, or weights from the row states of a region that was computed before.
+    fn scores(
+        &mut self,
+        asked: &Region,
+        stage: Option<ScoreStage>,
+        states: Option<(&Region, u32, u32)>,
+    ) -> Result<(), Error> {
+        let kernel = Kernel::Scores(Scores::new(self.spec, self.builder.caps, stage)?);
+        let written = if stage.is_some() { Tensor::Scores } else { Tensor::Weights };
+        let masked = matches!(stage, Some(ScoreStage::Masked) | None);
+        let masks: &[Tensor] = if masked { &[Tensor::Bias, Tensor::Keep] } else { &[] };
+        let operands = self.operands(&[&[Tensor::Q, Tensor::K, written], masks].concat());
+        let flops = 2 * u64::from(self.spec.shape().head_dim) + 16;
+        let keys = (self.builder.step_flops() / (u64::from(self.tile[0]) * flops)).clamp(1, u64::from(u32::MAX));
+        let limits = self.builder.limits(keys as u32);
+        let too_long = |piece: &Piece| {
+            let classes = piece.parts.iter().map(|keys| self.classes(&piece.region.over(keys.clone())).words());
+            Words { classes: classes.max().unwrap_or(0), ..self.words }.too_long(limits.window)
+        };
+        for piece in cut(asked.clone(), &operands, limits, too_long)? {
+            for keys in &piece.parts {
+                let region = piece.region.over(keys.clone());
+                if masked {
+                    self.words.classes = self.words.classes.max(self.classes(&region).words());
+                }
+                let classes = if masked { self.classify(&region)? } else { [0; 4] };
+                let windows = self.builder.windows(&operands, &region);
+                let mut params = self.params_over(&operands, &windows, &region);
+                params.classes_at = classes;
+                if let Some((whole, part, step)) = states {
+                    params = Params { states_at: self.states_at(whole), part, state_step: step, ..params };
+                }
+                self.tiles(kernel, windows, params, &region, flops)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever a tile kernel does over a region.
+    fn tiles(
+        &mut self,
+        kernel: Kernel,
+        mut windows: Vec<Window>,
+        params: Params,
+        region: &Region,
+        pair_flops: u64,
+    ) -> Result<(), Error> {
+        windows.push(self.words_window());
+        let blocks = self.blocks(region);
+        let items = blocks * (region.heads.len() * region.batch.len()) as u64;
+        let item_flops = u64::from(self.tile[0]) * region.keys.len() as u64 * pair_flops;
+        self.builder.dispatch(kernel, windows, Params { blocks: blocks as u32, ..params }, items, item_flops)
+    }
+
+    /// Blocks of rows of one head: with packed sequences enough for any lengths.
+    fn blocks(&self, region: &Region) -> u64 {
+        let rows = region.rows.len() as u64;
+        match self.spec.sequences {
+            Some(sequences) => rows / u64::from(self.tile[0]) + u64::from(sequences),
+            None => rows.div_ceil(self.tile[0].into()),
+        }
+    }
+
+    fn params_over(&self, operands: &[Operand], windows: &[Window], region: &Region) -> Params {
+        let place = |binding| place(operands, windows, binding);
+        let params = Params {
+            q_at: place("q"),
+            k_at: place("k"),
+            v_at: place("v"),
+            out_at: place("out"),
+            lse_at: place("lse"),
+            weights_at: place("weights"),
+            bias_at: place("bias"),
+            keep_at: place("keep"),
+            ..self.params
+        };
+        over(region, params)
+    }
+
+    /// The tile classes of a region: what is broadcast has one.
+    fn classes(&self, region: &Region) -> Classes {
+        let tensors = [self.spec.bias, self.spec.keep].into_iter().flatten();
+        if !self.spec.is_masked() {
+            return Classes { sizes: [0; 3], words: 0 };
+        }
+        let size = |len: usize, stride: fn(&Layout) -> u64| {
+            let same = len <= 1 || tensors.clone().all(|tensor| stride(&tensor.layout) == 0);
+            if same { 1 } else { len as u64 }
+        };
+        let rows = if self.spec.sequences.is_some() { 2 } else { size(region.rows.len(), |layout| layout.row) };
+        let blocks = if rows > 1 { self.blocks(region) } else { 1 };
+        let sizes =
+            [size(region.batch.len(), |layout| layout.batch), size(region.heads.len(), |layout| layout.head), blocks];
+        Classes { sizes, words: (region.keys.len() as u64).div_ceil(16 * u64::from(self.tile[1])) }
+    }
+
+    /// Classifies the tiles of a region and says where that is written.
+    fn classify(&mut self, region: &Region) -> Result<[u32; 4], Error> {
+        let classes = self.classes(region);
+        if classes.words == 0 {
+            return Ok([0; 4]);
+        }
+        let [batch, heads, blocks] = classes.sizes;
+        let operands = self.operands(&[Tensor::Bias, Tensor::Keep]);
+        let mut one = region.clone();
+        one.batch.end = one.batch.start + batch as u32;
+        one.heads.end = one.heads.start + heads as u32;
+        let mut windows = self.builder.windows(&operands, region);
+        windows.push(self.words_window());
+        let at = classes.place(region, self.words.small + self.words.states);
+        let params = Params { classes_at: at, blocks: blocks as u32, ..self.params_over(&operands, &windows, &one) };
+        let kernel = Kernel::Classify(Classify::new(self.spec, self.builder.caps)?);
+        let items = batch * heads * blocks * classes.words;
+        let pairs = 16 * u64::from(self.tile[0]) * u64::from(self.tile[1]);
+        self.builder.dispatch(kernel, windows, params, items, 8 * pairs)?;
+        Ok(at)
+    }
+
+    fn states_at(&self, region: &Region) -> [u32; 4] {
+        states(region, self.words.small)
+    }
+
+    fn words_window(&mut self) -> Window {
+        let bytes = self.words.shared();
+        self.builder.program.workspace_bytes = self.builder.program.workspace_bytes.max(bytes.end);
+        self.builder.workspace(bytes)
+    }
+
+    fn partial_window(&mut self, binding: &'static str) -> Window {
+        let bytes = self.words.partial();
+        self.builder.program.workspace_bytes = self.builder.program.workspace_bytes.max(bytes.end);
+        Window { binding, ..self.builder.workspace(bytes) }
+    }
+}
+
+/// What does not change from one dispatch to the next.
+fn params(spec: &Spec, loops: Params) -> Params {
+    let s = spec.shape();
+    let on_device = spec.has_lengths() && spec.align == Some(Align::End);
+    let stand = if on_device { 0 } else { spec.offset() };
+    let band = spec.mask.band(stand);
+    let columns = |tensor: Option<ScoreTensor>| tensor.map_or(0, |tensor| tensor.columns);
+    Params {
+        group: s.q_heads / s.kv_heads,
+        q_len: s.q_len,
+        kv_len: s.kv_len,
+        sequences: spec.sequences.unwrap_or(0),
+        appended: spec.append.map_or(0, |append| append.len),
+        band_lo: band.lo,
+        band_hi: band.hi,
+        // Past these a distance is no longer exact, and no key is near.
+        stand: stand.clamp(-(1 << 30), 1 << 30) as i32,
+        from_end: on_device.into(),
+        scale: spec.scale_or_default(),
+        softcap: spec.softcap.map_or(0.0, Bits::get),
+        bias_columns: columns(spec.bias),
+        keep_columns: columns(spec.keep),
+        slopes_item: if spec.alibi == Some(Slopes::BatchHead) { s.q_heads } else { 0 },
+        ..loops
+    }
+}

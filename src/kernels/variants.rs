@@ -1,0 +1,131 @@
+//! Every kernel there is, for tests.
+
+use std::collections::HashSet;
+
+use super::{Kernel, Program};
+use crate::{
+    caps::Caps,
+    dtype::DType,
+    layout::Layout,
+    mask::{Align, Mask},
+    merge::Merge,
+    problem::Problem,
+    rope::{Angles, Pairs, Rope, Rotary},
+    shape::{ScoreStage, Shape, Slopes},
+    spec::Spec,
+};
+
+/// Head and value dimensions on both sides of each change of tile and of access.
+const DIMS: [(u32, u32); 14] = [
+    (64, 64),
+    (1, 1),
+    (5, 5),
+    (40, 40),
+    (80, 80),
+    (128, 128),
+    (256, 256),
+    (512, 512),
+    (64, 40),
+    (40, 5),
+    (5, 64),
+    (512, 68),
+    (96, 132),
+    (64, 260),
+];
+
+impl Kernel {
+    /// Every kernel on the devices `caps`: each choice of parts and types, and the commonest at dimensions on both sides of each
+    /// edge.
+    #[must_use]
+    pub fn all(caps: &[Caps]) -> Vec<Self> {
+        let mut kernels = Vec::new();
+        for caps in caps {
+            // A binding too short for all keys makes partial results.
+            let short = Caps { binding_bytes: 8192, ..caps.clone() };
+            for problem in problems() {
+                for caps in [caps, &short] {
+                    let program = Program::new(&problem, caps, None);
+                    kernels.extend(program.map(|program| program.kernels).unwrap_or_default());
+                }
+            }
+        }
+        let mut seen = HashSet::new();
+        kernels.retain(|kernel| seen.insert(*kernel));
+        kernels
+    }
+}
+
+fn problems() -> Vec<Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    for (head_dim, value_dim) in DIMS {
+        let shape = Shape { batch: 1, q_heads: 2, kv_heads: 1, q_len: 33, kv_len: 300, head_dim, value_dim };
+        let spec = Spec::new(shape);
+        let odd = |rows, dim: u32| Layout { offset: 1, batch: 0, head: u64::from(rows * dim), row: dim.into() };
+        let scalar = spec.clone().q_layout(odd(33, head_dim)).out_layout(odd(33, value_dim));
+        let scored = |spec: &Spec| spec.clone().weights().scores(ScoreStage::Scaled);
+        let all = [spec.clone(), spec.clone().lse(), scored(&scalar), scalar, scored(&spec)];
+        problems.extend(all.into_iter().flat_map(|spec| [spec.clone(), spec.shared_buffer()]).map(Problem::from));
+    }
+    problems.extend(features().into_iter().map(Problem::from));
+    problems.extend(others());
+    problems
+}
+
+/// Each feature alone, all together, and each with the types that it touches.
+fn features() -> Vec<Spec> {
+    let shape = Shape { batch: 2, q_heads: 2, kv_heads: 1, q_len: 33, kv_len: 300, head_dim: 64, value_dim: 64 };
+    let (square, odd) =
+        (Layout { offset: 0, batch: 0, head: 0, row: 300 }, Shape { head_dim: 5, value_dim: 7, ..shape });
+    let one = Spec::new(Shape { batch: 1, ..shape });
+    let rotary = |pairs, angles| Rotary { dim: 64, pairs, angles };
+    let mut all = Vec::new();
+    for spec in [Spec::new(shape), Spec::new(odd)] {
+        for half in [DType::F32, DType::F16, DType::Bf16] {
+            let typed = spec.clone().q_type(half).kv_type(half).out_type(half).bias_type(half);
+            let typed_bias = typed.clone().bias(square, 300).scores(ScoreStage::Masked);
+            let bits = typed.clone().keep(square, 300).keep_type(DType::Bit).scores(ScoreStage::Masked);
+            all.extend([typed.clone(), typed_bias, bits, typed.clone().append(3)]);
+            all.extend([typed.clone().append(3).new_type(DType::F32), typed.weights().lse()]);
+        }
+    }
+    let spec = Spec::new(shape);
+    let stages = [ScoreStage::Scaled, ScoreStage::Capped, ScoreStage::Masked];
+    all.extend([
+        spec.clone().softcap(30.0),
+        spec.clone().alibi(Slopes::Head).align(Align::End),
+        spec.clone().keep(square, 300),
+        spec.clone().sinks(),
+        spec.clone().kv_lens(),
+        spec.clone().weights().without_out(),
+        spec.clone().lse().without_out(),
+        one.clone().packed(3),
+        one.bias(square, 300).keep(square, 300).alibi(Slopes::Head).align(Align::End).packed(3).sinks().weights(),
+    ]);
+    for angles in [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows] {
+        all.extend(
+            [Pairs::Halves, Pairs::Interleaved].map(|pairs| spec.clone().append_rotated(3, rotary(pairs, angles))),
+        );
+    }
+    let everything = spec.mask(Mask::causal()).align(Align::End).softcap(30.0).alibi(Slopes::Head).sinks().lse();
+    let everything = everything.bias(square, 300).keep(square, 300).kv_lens();
+    all.extend(stages.map(|stage| everything.clone().scores(stage)));
+    all.extend([everything.clone(), everything.weights()]);
+    let shared: Vec<_> = all.iter().map(|spec| spec.clone().shared_buffer()).collect();
+    all.into_iter().chain(shared).collect()
+}
+
+fn others() -> Vec<Problem> {
+    let mut all = Vec::new();
+    for half in [DType::F32, DType::F16, DType::Bf16] {
+        for dim in [64, 6] {
+            let merge = Merge::new(3, [2, 2, 33, dim]).out_type(half);
+            all.extend([merge.clone(), merge.lse().sinks()].map(Problem::from));
+            for angles in [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows] {
+                let rotary = Rotary { dim: 6, pairs: Pairs::Halves, angles };
+                let rope = Rope::new([2, 2, 33, dim], rotary).q_type(half).out_type(half);
+                all.extend([rope.clone(), rope.shared_buffer()].map(Problem::from));
+            }
+        }
+    }
+    all
+}

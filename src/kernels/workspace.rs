@@ -1,0 +1,125 @@
+//! What lies in the workspace of an attention, and where: see [`attention`](super::attention).
+
+use std::ops::Range;
+
+use super::region::Region;
+use crate::{dtype::DType, shape::Shape, tensor::Tensor, view::View};
+
+/// Most bytes of partial outputs: a piece whose keys are cut is made smaller until it stays below.
+const MAX_PARTIAL: u64 = 32 << 20;
+
+/// Most bytes of tile classes, which would grow with the product of the lengths: a piece is made smaller until it stays below.
+const MAX_CLASSES: u64 = 1 << 20;
+
+/// Words of the workspace.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Words {
+    pub(super) small: u64,
+    pub(super) states: u64,
+    pub(super) classes: u64,
+    pub(super) partial: u64,
+}
+
+impl Words {
+    /// Bytes of one of them that is too long for its share of a binding; a piece must then be smaller.
+    pub(super) fn too_long(&self, window: u64) -> Option<u64> {
+        let half = window / 2;
+        let shares = [
+            (self.small + self.classes, half),
+            (self.classes, MAX_CLASSES),
+            (self.states, half),
+            (self.partial, MAX_PARTIAL.min(window)),
+        ];
+        shares
+            .into_iter()
+            .map(|(words, most)| (4 * words, most))
+            .find(|(bytes, most)| bytes > most)
+            .map(|(bytes, _)| bytes)
+    }
+
+    /// The most of each.
+    pub(super) fn max(self, other: Self) -> Self {
+        Self {
+            small: self.small.max(other.small),
+            states: self.states.max(other.states),
+            classes: self.classes.max(other.classes),
+            partial: self.partial.max(other.partial),
+        }
+    }
+
+    /// Bytes of the binding that all but partial outputs share.
+    pub(super) fn shared(&self) -> Range<u64> {
+        0..(self.small + self.states + self.classes) * 4
+    }
+
+    /// Bytes of partial outputs.
+    pub(super) fn partial(&self) -> Range<u64> {
+        let start = self.shared().end.next_multiple_of(256);
+        start..start + self.partial * 4
+    }
+}
+
+/// Place of a region's row states from a word on.
+pub(super) fn states(region: &Region, word: u64) -> [u32; 4] {
+    let (heads, rows) = (region.heads.len() as u32, region.rows.len() as u32);
+    let [batch, head, row] = [2 * heads * rows, 2 * rows, 2];
+    let first = offset([region.batch.start, region.heads.start, region.rows.start], [batch, head, row]);
+    [(word as u32).wrapping_sub(first), batch, head, row]
+}
+
+/// Where a place lies, modulo 2^32.
+fn offset(place: [u32; 3], strides: [u32; 3]) -> u32 {
+    place.into_iter().zip(strides).fold(0, |sum, (at, stride)| sum.wrapping_add(at.wrapping_mul(stride)))
+}
+
+/// Tile classes: batch items, heads and blocks that have their own, and words of each.
+pub(super) struct Classes {
+    pub(super) sizes: [u64; 3],
+    pub(super) words: u64,
+}
+
+impl Classes {
+    pub(super) fn words(&self) -> u64 {
+        self.sizes.iter().product::<u64>() * self.words
+    }
+
+    /// Place in the workspace from a word on; what is broadcast has stride 0.
+    pub(super) fn place(&self, region: &Region, word: u64) -> [u32; 4] {
+        let [batch, heads, blocks] = self.sizes;
+        let stride = |size: u64, words: u64| if size > 1 { words as u32 } else { 0 };
+        let strides = [stride(batch, heads * blocks * self.words), stride(heads, blocks * self.words)];
+        let first = offset([region.batch.start, region.heads.start, 0], [strides[0], strides[1], 0]);
+        [(word as u32).wrapping_sub(first), strides[0], strides[1], stride(blocks, self.words)]
+    }
+}
+
+/// Outputs over parts of the keys of a region, dense and f32, whole vec4.
+pub(super) struct Partial {
+    pub(super) parts: u32,
+    /// One part as a tensor.
+    pub(super) view: View,
+    /// Elements from one part to the next.
+    pub(super) step: u32,
+    /// Words from one part's row states to the next.
+    pub(super) state_step: u32,
+    /// Place of the first part.
+    at: [u32; 4],
+}
+
+impl Partial {
+    pub(super) fn new(shape: &Shape, region: &Region, parts: u32) -> Self {
+        let dim = shape.value_dim.next_multiple_of(4);
+        let sizes = [region.batch.len() as u32, region.heads.len() as u32, region.rows.len() as u32, dim];
+        let view = View { written: true, ..View::dense(Tensor::Workspace, sizes, DType::F32) };
+        let strides = [sizes[1] * sizes[2] * dim, sizes[2] * dim, dim].map(|stride| stride.max(1));
+        let first = offset([region.batch.start, region.heads.start, region.rows.start], strides);
+        let at = [0u32.wrapping_sub(first), strides[0], strides[1], strides[2]];
+        let rows = sizes[0] * sizes[1] * sizes[2];
+        Self { parts, view, step: rows.wrapping_mul(dim), state_step: rows.wrapping_mul(2), at }
+    }
+
+    pub(super) fn place(&self, part: u32) -> [u32; 4] {
+        let [offset, batch, head, row] = self.at;
+        [offset.wrapping_add(part.wrapping_mul(self.step)), batch, head, row]
+    }
+}

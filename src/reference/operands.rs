@@ -1,0 +1,181 @@
+//! What attention starts from: the inputs as a device holds them, after the append, and how they fall into items.
+
+use std::ops::Range;
+
+use super::{
+    real::Real,
+    rope::Rotation,
+    stored::{Place, Stored},
+};
+use crate::{
+    shape::{Append, Slopes},
+    spec::Spec,
+    tensor::{Inputs, Tensor},
+};
+
+/// A problem ready to be scored.
+pub(super) struct Operands<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) items: Vec<Item>,
+    q: Stored<'a, f32>,
+    pub(super) k: Stored<'a, f32>,
+    v: Stored<'a, f32>,
+    bias: Option<Stored<'a, f32>>,
+    keep: Option<Stored<'a, bool>>,
+    slopes: &'a [f32],
+    sinks: &'a [f32],
+}
+
+/// A batch item or packed sequence: its rows among those of q and k.
+pub(super) struct Item {
+    pub(super) queries: Range<u32>,
+    pub(super) keys: Range<u32>,
+    /// The key at which the first query stands, both counted inside the item.
+    pub(super) offset: i64,
+    /// Which of the keys are new.
+    pub(super) appended: Range<u32>,
+}
+
+/// One query row of one head, with all that its scores depend on.
+pub(super) struct Query<'a> {
+    pub(super) operands: &'a Operands<'a>,
+    pub(super) item: &'a Item,
+    /// The row among those of q.
+    pub(super) i: u32,
+    pub(super) q: &'a [f32],
+    /// A number for each column there is.
+    pub(super) bias: Option<&'a [f32]>,
+    /// A boolean for each column there is.
+    pub(super) keep: Option<&'a [bool]>,
+    pub(super) scale: f32,
+    pub(super) slope: Option<f32>,
+    pub(super) sink: Option<f32>,
+    /// Batch item and key head.
+    kv_head: (u32, u32),
+}
+
+impl<'a> Operands<'a> {
+    /// New keys are turned in `T`, then rounded to the type of the cache.
+    pub(super) fn new<T: Real>(spec: &'a Spec, inputs: &Inputs<'a>) -> Self {
+        let floats = |tensor| spec.view(tensor).map(|view| Stored::floats(view, inputs));
+        let [q, k, v] = [Tensor::Q, Tensor::K, Tensor::V].map(|tensor| floats(tensor).expect("it has q, k and v"));
+        let keep = spec.view(Tensor::Keep).map(|view| Stored::bools(view, inputs));
+        let [slopes, sinks] = [Tensor::Slopes, Tensor::Sinks].map(|tensor| inputs.get_floats(tensor));
+        let mut operands =
+            Self { spec, items: items(spec, inputs), q, k, v, bias: floats(Tensor::Bias), keep, slopes, sinks };
+        if let Some(append) = spec.append {
+            operands.append::<T>(append, inputs);
+        }
+        operands
+    }
+
+    /// Puts the new rows in their places, and drops those for which there is no room.
+    fn append<T: Real>(&mut self, append: Append, inputs: &Inputs<'a>) {
+        let shape = self.spec.shape();
+        let [new_k, new_v] = [Tensor::NewK, Tensor::NewV]
+            .map(|tensor| Stored::floats(self.spec.view(tensor).expect("it has rows to append"), inputs));
+        let rotation = append.rotary.map(|rotary| Rotation::new(rotary, shape.batch, append.len, inputs));
+        for (b, item) in (0..).zip(&self.items) {
+            let rows = (0..).zip(item.appended.clone());
+            for ((i, j), h) in rows.flat_map(|row| (0..shape.kv_heads).map(move |h| (row, h))) {
+                let (key, value) = (new_k.row((b, h, i)), new_v.row((b, h, i)));
+                match &rotation {
+                    Some(rotation) => self.k.set((b, h, j), rotation.turn::<T>(b, i, key).into_iter().map(T::to_f32)),
+                    None => self.k.set((b, h, j), key.iter().copied()),
+                }
+                self.v.set((b, h, j), value.iter().copied());
+            }
+        }
+    }
+
+    /// The query at a place; `None` where it belongs to no sequence.
+    pub(super) fn query(&self, place: Place) -> Option<Query<'_>> {
+        let (batch, head, i) = place;
+        let n = match self.spec.sequences {
+            Some(_) => self.items.iter().position(|item| item.queries.contains(&i))?,
+            None => batch as usize,
+        };
+        let shape = self.spec.shape();
+        let slope = self.spec.alibi.map(|slopes| match slopes {
+            Slopes::Head => self.slopes[head as usize],
+            Slopes::BatchHead => self.slopes[n * shape.q_heads as usize + head as usize],
+        });
+        Some(Query {
+            operands: self,
+            item: &self.items[n],
+            i,
+            kv_head: (batch, head / (shape.q_heads / shape.kv_heads)),
+            q: self.q.row(place),
+            bias: self.bias.as_ref().map(|bias| bias.row(place)),
+            keep: self.keep.as_ref().map(|keep| keep.row(place)),
+            scale: self.spec.scale_or_default(),
+            slope,
+            sink: self.sinks.get(head as usize).copied(),
+        })
+    }
+
+    /// Whether keys are turned before they are appended.
+    pub(super) fn is_turned(&self) -> bool {
+        self.spec.append.is_some_and(|append| append.rotary.is_some())
+    }
+
+    /// The caches after the append, where there is one.
+    pub(super) fn caches(&self) -> Option<[&Stored<'a, f32>; 2]> {
+        self.spec.append.map(|_| [&self.k, &self.v])
+    }
+
+    /// All their elements.
+    pub(super) fn grown<T: Real>(&self) -> [Option<Vec<T>>; 2] {
+        self.caches().map_or([None, None], |caches| caches.map(|cache| Some(cache.widened())))
+    }
+
+    /// The keys that were appended.
+    pub(super) fn appended(&self) -> impl Iterator<Item = &[f32]> {
+        let heads = self.spec.shape().kv_heads;
+        let places = (0..)
+            .zip(&self.items)
+            .flat_map(move |(b, item)| (0..heads).flat_map(move |h| item.appended.clone().map(move |j| (b, h, j))));
+        places.map(|place| self.k.row(place))
+    }
+
+    /// The same, had the cache these keys.
+    pub(super) fn over(mut self, keys: &'a [f32]) -> Self {
+        self.k.data = keys.into();
+        self
+    }
+}
+
+impl Query<'_> {
+    pub(super) fn key(&self, j: u32) -> &[f32] {
+        let (batch, head) = self.kv_head;
+        self.operands.k.row((batch, head, j))
+    }
+
+    pub(super) fn value(&self, j: u32) -> &[f32] {
+        let (batch, head) = self.kv_head;
+        self.operands.v.row((batch, head, j))
+    }
+}
+
+fn items(spec: &Spec, inputs: &Inputs<'_>) -> Vec<Item> {
+    let [lens, cu_q, cu_k] = [Tensor::KvLens, Tensor::CuQ, Tensor::CuK].map(|tensor| inputs.get_words(tensor));
+    let shape = spec.shape();
+    let item = |n: usize| {
+        let packed = spec.sequences.is_some();
+        let queries = if packed { sequence(cu_q, n, shape.q_len) } else { 0..shape.q_len };
+        let keys = if packed { sequence(cu_k, n, shape.kv_len) } else { 0..shape.kv_len };
+        let old = if spec.kv_lens { lens[n].min(shape.kv_len) } else { keys.end };
+        let new = spec.append.map_or(0, |append| append.len);
+        let keys = keys.start..(old + new).min(shape.kv_len);
+        let len = |range: &Range<u32>| range.end - range.start;
+        let offset = spec.align.map_or(0, |align| align.offset(len(&queries), len(&keys)));
+        Item { offset, appended: old..keys.end, queries, keys }
+    };
+    (0..spec.items() as usize).map(item).collect()
+}
+
+/// The rows of a packed sequence, whatever the numbers.
+fn sequence(starts: &[u32], n: usize, rows: u32) -> Range<u32> {
+    let start = starts[n].min(rows);
+    start..starts[n + 1].clamp(start, rows)
+}

@@ -1,0 +1,87 @@
+//! Rotary position embedding, of a tensor and of what is appended.
+
+use super::{
+    real::Real,
+    stored::{Stored, places, round, write, zeros},
+};
+use crate::{
+    rope::{Angles, Pairs, Rope, Rotary},
+    tensor::{Inputs, Outputs, Tensor},
+};
+
+/// Rotary position embedding in `f64`, in the layout of out.
+///
+/// # Panics
+///
+/// If the problem's check or [`Inputs::check`] refuses.
+///
+/// ```
+/// use wgpu_attention::{Angles, Inputs, Pairs, Rope, Rotary, Tensor, Data, reference};
+/// let rotary = Rotary { dim: 2, pairs: Pairs::Halves, angles: Angles::Rows };
+/// let inputs = Inputs::default().set(Tensor::Q, Data::Floats(&[2.0, 3.0])).rotary(&[0.0], &[1.0]);
+/// assert_eq!(reference::rope(&Rope::new([1, 1, 1, 2], rotary), &inputs), [-3.0, 2.0]); // a quarter turn
+/// ```
+#[must_use]
+pub fn rope(rope: &Rope, inputs: &Inputs<'_>) -> Vec<f64> {
+    super::accept(rope, inputs);
+    turned(rope, inputs)
+}
+
+/// The same in f32, rounded to the type of out.
+pub(super) fn naive_rope(rope: &Rope, inputs: &Inputs<'_>) -> Outputs<f32> {
+    let mut out = turned(rope, inputs);
+    rope.view(Tensor::Out).iter().for_each(|view| round(view.dtype, &mut out));
+    Outputs::of(out)
+}
+
+pub(super) fn turned<T: Real>(rope: &Rope, inputs: &Inputs<'_>) -> Vec<T> {
+    let [q, out] = [Tensor::Q, Tensor::Out].map(|tensor| rope.view(tensor).expect("it has q and out"));
+    let q = Stored::floats(q, inputs);
+    let [batch, _, len, _] = rope.sizes();
+    let rotation = Rotation::new(rope.rotary, batch, len, inputs);
+    let mut turned = zeros(&out);
+    for place in places(rope.sizes()) {
+        write(&out, &mut turned, place, &rotation.turn(place.0, place.2, q.row(place)));
+    }
+    turned
+}
+
+/// A rotation and its tables.
+pub(super) struct Rotation<'a> {
+    rotary: Rotary,
+    /// Rows of each batch item.
+    len: u32,
+    cos: Stored<'a, f32>,
+    sin: Stored<'a, f32>,
+    ids: &'a [u32],
+    lens: &'a [u32],
+}
+
+impl<'a> Rotation<'a> {
+    pub(super) fn new(rotary: Rotary, batch: u32, len: u32, inputs: &Inputs<'a>) -> Self {
+        let table = |tensor| Stored::floats(rotary.view(tensor, batch, len).expect("it has tables"), inputs);
+        let [ids, lens] = [Tensor::Positions, Tensor::KvLens].map(|tensor| inputs.get_words(tensor));
+        Self { rotary, len, cos: table(Tensor::Cos), sin: table(Tensor::Sin), ids, lens }
+    }
+
+    /// Row `i` of batch item `b`, turned.
+    pub(super) fn turn<T: Real>(&self, b: u32, i: u32, row: &[f32]) -> Vec<T> {
+        let place = match self.rotary.angles {
+            Angles::Appended { positions } => (0, 0, self.lens[b as usize].saturating_add(i).min(positions - 1)),
+            Angles::Ids { positions } => (0, 0, self.ids[(b * self.len + i) as usize].min(positions - 1)),
+            Angles::Rows => (b, 0, i),
+        };
+        let mut turned: Vec<T> = row.iter().map(|&x| x.into()).collect();
+        let half = (self.rotary.dim / 2) as usize;
+        for (n, (&cos, &sin)) in self.cos.row(place).iter().zip(self.sin.row(place)).enumerate() {
+            let (a, b) = match self.rotary.pairs {
+                Pairs::Halves => (n, n + half),
+                Pairs::Interleaved => (2 * n, 2 * n + 1),
+            };
+            let (x, y, cos, sin) = (T::from(row[a]), T::from(row[b]), T::from(cos), T::from(sin));
+            turned[a] = cos * x - sin * y;
+            turned[b] = sin * x + cos * y;
+        }
+        turned
+    }
+}

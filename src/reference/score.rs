@@ -1,0 +1,51 @@
+//! The score of a query and a key, and which keys a query sees. Written once, for every number type.
+
+use super::{operands::Query, real::Real};
+use crate::shape::ScoreStage;
+
+impl Query<'_> {
+    /// The keys that it sees.
+    pub(super) fn seen(&self) -> impl Iterator<Item = u32> {
+        self.item.keys.clone().filter(|&j| self.sees(j))
+    }
+
+    /// Whether it sees key `j`, which is one of its item.
+    pub(super) fn sees(&self, j: u32) -> bool {
+        let (spec, item) = (self.operands.spec, self.item);
+        let by_mask = spec.mask.sees(item.offset, self.i - item.queries.start, j - item.keys.start);
+        let by_keep = self.keep.is_none_or(|keep| keep.get(j as usize) == Some(&true));
+        let by_bias = self.bias.is_none_or(|bias| bias.get(j as usize).is_some_and(|&x| x != f32::NEG_INFINITY));
+        by_mask && by_keep && by_bias
+    }
+
+    /// The score of key `j` after a stage, `product` being `dot(q, k)`. What hides the key does not change it.
+    pub(super) fn score<T: Real>(&self, stage: ScoreStage, j: u32, product: T) -> T {
+        let spec = self.operands.spec;
+        let scaled = T::from(self.scale) * product;
+        if stage == ScoreStage::Scaled {
+            return scaled;
+        }
+        let capped = spec.softcap.map_or(scaled, |cap| T::from(cap.get()) * (scaled / cap.get().into()).tanh());
+        if stage == ScoreStage::Capped {
+            return capped;
+        }
+        let biased = self.bias.map_or(capped, |bias| capped + bias[j as usize].into());
+        self.slope.map_or(biased, |slope| biased - T::from(slope) * T::of_integer(self.distance(j)))
+    }
+
+    /// How far a key is from where the query stands.
+    fn distance(&self, j: u32) -> i64 {
+        let (i, j) = (self.i - self.item.queries.start, j - self.item.keys.start);
+        (i64::from(i) + self.item.offset - i64::from(j)).abs()
+    }
+
+    /// The scores of all keys after a stage; -inf for those that do not exist and, after the last, for those not seen.
+    pub(super) fn scores<T: Real>(&self, stage: ScoreStage, dot: impl Fn(&[f32], &[f32]) -> T) -> Vec<T> {
+        let shown = |&j: &u32| stage != ScoreStage::Masked || self.sees(j);
+        let mut scores = vec![T::NEG_INFINITY; self.operands.spec.shape().kv_len as usize];
+        for j in self.item.keys.clone().filter(shown) {
+            scores[j as usize] = self.score(stage, j, dot(self.q, self.key(j)));
+        }
+        scores
+    }
+}

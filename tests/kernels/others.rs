@@ -1,0 +1,105 @@
+//! Rotations and merges alone, against their oracles, whole and cut into pieces.
+
+use wgpu_attention::{
+    Align, Angles, DType, Data, Gpu, Inputs, Layout, Mask, Merge, Order, Outputs, Pairs, Problem, Rope, Rotary, Shape,
+    Spec, Tensor, reference,
+};
+
+use crate::{
+    oracle::gappy,
+    support::{Failures, text},
+};
+
+fn numbers(count: u64, seed: u64) -> Vec<f32> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    (0..count).map(|_| 2.0 * rng.f32() - 1.0).collect()
+}
+
+/// Random floats and small positions for every input of a problem, run and compared with its oracle.
+fn verdict(gpu: &Gpu, problem: &Problem) -> Result<(), String> {
+    let (mut floats, mut words) = (Vec::new(), Vec::new());
+    for view in problem.views().filter(|view| view.is_input()) {
+        let extent = view.extent().map_err(text)?;
+        match view.dtype {
+            DType::U32 => words.push((view.tensor, (0..extent as u32).map(|n| n * 7 % 11).collect::<Vec<_>>())),
+            _ => floats.push((view.tensor, numbers(extent, view.tensor as u64))),
+        }
+    }
+    // A part that saw nothing of some rows, and rows that no part saw.
+    if let Some((_, lses)) = floats.iter_mut().find(|(tensor, _)| *tensor == Tensor::PartLses) {
+        let rows = lses.len() / 3;
+        lses.iter_mut().step_by(3).for_each(|lse| *lse = f32::NEG_INFINITY);
+        (0..rows).step_by(5).for_each(|row| (0..3).for_each(|part| lses[part * rows + row] = f32::NEG_INFINITY));
+    }
+    let inputs = floats.iter().fold(Inputs::default(), |all, (tensor, data)| all.set(*tensor, Data::Floats(data)));
+    let inputs = words.iter().fold(inputs, |all, (tensor, data)| all.set(*tensor, Data::Words(data)));
+    let outputs = gpu.run(problem, &inputs).map_err(text)?;
+    reference::check(problem, &inputs, &outputs).map(drop).map_err(|wrong| wrong.to_string())
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn rotations_match_the_oracle() {
+    let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
+    for (n, dtype) in [DType::F32, DType::F16, DType::Bf16].into_iter().cycle().take(18).enumerate() {
+        let (dim, turned) = [(64, 64), (20, 12), (7, 6)][n / 3 % 3];
+        let pairs = if n % 2 == 0 { Pairs::Halves } else { Pairs::Interleaved };
+        let angles = [Angles::Rows, Angles::Ids { positions: 9 }, Angles::Appended { positions: 30 }][n / 6];
+        let rope = Rope::new([2, 3, 21, dim], Rotary { dim: turned, pairs, angles }).q_type(dtype);
+        let rope = match n % 4 {
+            0 => rope.order(Order::Bshd).out_type(dtype),
+            1 => rope.q_layout(gappy(3, 21, dim, 3)),
+            2 => rope.out_layout(gappy(3, 21, dim, 5)).out_type(dtype),
+            _ => rope.out_type(DType::Bf16),
+        };
+        failures.add(|| format!("{rope:?}"), verdict(&gpu, &Problem::from(&rope)));
+    }
+    failures.finish("rotations match the oracle");
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn merges_match_the_oracle() {
+    let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
+    for merge in [
+        Merge::new(3, [2, 3, 21, 64]).lse(),
+        Merge::new(3, [2, 3, 21, 7]).lse().sinks(),
+        Merge::new(3, [2, 3, 21, 8]).order(Order::Bshd).out_type(DType::F16),
+        Merge::new(3, [2, 3, 21, 5]).out_type(DType::Bf16).out_layout(gappy(3, 21, 5, 2)),
+    ] {
+        failures.add(|| format!("{merge:?}"), verdict(&gpu, &Problem::from(&merge)));
+    }
+    failures.finish("merges match the oracle");
+}
+
+/// Attention over three ranges of the keys, one of which most rows do not see, merged: the same as over all of them.
+#[test]
+#[ignore = "needs an adapter"]
+fn merging_a_split_is_the_whole() {
+    const KEYS: [u32; 4] = [0, 50, 53, 100];
+    let gpu = crate::support::gpu();
+    let shape = Shape { batch: 2, q_heads: 4, kv_heads: 2, q_len: 33, kv_len: 100, head_dim: 16, value_dim: 24 };
+    let spec = Spec::new(shape).mask(Mask::causal()).align(Align::At(40)).lse();
+    let data = |tensor: Tensor| numbers(spec.view(tensor).expect("it has it").extent().expect("a size"), tensor as u64);
+    let [q, k, v] = [Tensor::Q, Tensor::K, Tensor::V].map(data);
+    let sinks = numbers(4, 9);
+    let (mut parts, mut lses) = (Vec::new(), Vec::new());
+    for range in KEYS.windows(2) {
+        let (start, len) = (range[0], range[1] - range[0]);
+        let cache =
+            |dim: u64| Layout { offset: u64::from(start) * dim, batch: 2 * 100 * dim, head: 100 * dim, row: dim };
+        let part = Spec::new(Shape { kv_len: len, ..shape }).k_layout(cache(16)).v_layout(cache(24)).lse();
+        let part = part.mask(Mask::causal()).align(Align::At(40 - start as i32));
+        let Outputs { out, lse, .. } = gpu.run(&part, &Inputs::new(&q, &k, &v)).expect("it runs");
+        parts.extend(out);
+        lses.extend(lse.expect("asked for"));
+    }
+    assert!(lses.iter().filter(|lse| **lse == f32::NEG_INFINITY).count() > 50, "some parts see nothing");
+    let merge = Merge::new(3, [2, 4, 33, 24]).lse().sinks();
+    let inputs = Inputs::default().sinks(&sinks);
+    let inputs = inputs.set(Tensor::Parts, Data::Floats(&parts)).set(Tensor::PartLses, Data::Floats(&lses));
+    let merged = gpu.run(&merge, &inputs).expect("it runs");
+    let whole = spec.sinks();
+    let result = reference::check(&whole, &Inputs::new(&q, &k, &v).sinks(&sinks), &merged);
+    result.unwrap_or_else(|wrong| panic!("{wrong}"));
+}

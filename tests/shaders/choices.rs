@@ -1,0 +1,168 @@
+//! `Kernel::all` has every choice of parts, types and dimensions: what is not among them, no test runs.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use wgpu_attention::kernels::Kernel;
+
+use super::{KERNELS, Reflected};
+
+/// Parts of every kernel that goes through queries and keys.
+const SCORING: &str = "params score softcap no_softcap alibi no_alibi bias no_bias keep no_keep classes no_classes \
+                       tile tile_dense tile_lengths tile_packed workspace half tile_scores tile_pairs state";
+
+/// The files of shaders/ that some text of a kernel holds, beside its own.
+fn parts(kernel: &str) -> String {
+    match kernel {
+        "prefill" => {
+            format!("{SCORING} sinks no_sinks softmax_row lse no_lse no_state tile_values no_out no_values")
+        }
+        "scores" => format!("{SCORING} raw weigh weights"),
+        "classify" => "params score no_softcap no_alibi bias no_bias keep no_keep no_classes \
+                       tile tile_dense tile_lengths tile_packed workspace"
+            .into(),
+        "merge" => {
+            "params score sinks no_sinks softmax_row part_state part_lses row_dense row_packed lse no_lse state no_state no_parts no_out \
+                    workspace half"
+                .into()
+        }
+        "rotary" => {
+            "params angles angles_rows angles_ids angles_appended no_angles kv_lens to_same to_cache half".into()
+        }
+        "pack" => "params workspace".into(),
+        _ => panic!("a new kernel: list its parts here"),
+    }
+}
+
+const READ: &str = "f32 vec4<f32> u32 vec2<u32> f16 vec4<f16>";
+const WRITTEN: &str = "f32 vec4<f32> atomic<u32> vec2<u32> f16 vec4<f16>";
+
+/// Tensors whose elements are read and written in several ways, with all element types, and constants, with all values.
+fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
+    const DIMS: &str = "1 5 40 64 80 96 128 256 512";
+    const VALUE_DIMS: &str = "1 5 7 40 64 68 80 128 132 256 260 512";
+    match kernel {
+        "prefill" => &[
+            ("q", READ),
+            ("k", READ),
+            ("v", READ),
+            ("out", WRITTEN),
+            ("HEAD_DIM", DIMS),
+            ("VALUE_DIM", VALUE_DIMS),
+            ("MASKED", "false true"),
+            ("PARTIAL", "false true"),
+            ("BIAS_TYPE", "0 1 2"),
+            ("KEEP_BITS", "1 8"),
+        ],
+        "scores" => &[
+            ("q", READ),
+            ("k", READ),
+            ("HEAD_DIM", DIMS),
+            ("STAGE", "0 1 2"),
+            ("MASKED", "false true"),
+            ("BIAS_TYPE", "0 1 2"),
+            ("KEEP_BITS", "1 8"),
+        ],
+        "classify" => &[("BIAS_TYPE", "0 1 2"), ("KEEP_BITS", "1 8")],
+        "merge" => &[("parts", "f32 vec4<f32>"), ("out", WRITTEN), ("PARTS_ARE_SUMS", "false true")],
+        "rotary" => &[("q", READ), ("out", WRITTEN), ("INTERLEAVED", "false true")],
+        _ => &[],
+    }
+}
+
+fn of(name: &str) -> impl Iterator<Item = &'static Reflected> + '_ {
+    KERNELS.iter().filter(move |reflected| reflected.kernel.shader().name() == name)
+}
+
+fn set(words: &str) -> BTreeSet<String> {
+    words.split_whitespace().map(String::from).collect()
+}
+
+/// The files of shaders/, each without its ending, and its text.
+fn files() -> Vec<(String, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let entries = directory.read_dir().expect("shaders/ can be read");
+    let file = |path: &Path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).expect("a shader is text"))
+    };
+    entries.map(|entry| file(&entry.expect("shaders/ can be read").path())).collect()
+}
+
+/// What a text declares under a name: the element type of a storage array, or the value of a constant.
+fn declared(wgsl: &str, name: &str) -> Option<String> {
+    let array = format!("> {name}: array<");
+    let constant = format!("const {name} = ");
+    wgsl.lines().find_map(|line| {
+        let element = line.split_once(&array).and_then(|(_, rest)| rest.strip_suffix(">;"));
+        let value = line.strip_prefix(&constant).map(|rest| rest.trim_end_matches([';', 'u']));
+        Some(element.or(value)?.to_string())
+    })
+}
+
+#[test]
+fn every_kernel_is_among_them() {
+    let names: BTreeSet<_> = KERNELS.iter().map(|reflected| reflected.kernel.shader().name()).collect();
+    assert_eq!(names, BTreeSet::from(Kernel::NAMES));
+    for name in Kernel::NAMES {
+        println!("{:>4} {name} kernels", of(name).count());
+    }
+    println!("{:>4} kernels parse and validate", KERNELS.len());
+    let largest = KERNELS.iter().map(|reflected| reflected.kernel.shader().workgroup().bytes).max();
+    assert!(largest > Some(16384), "no kernel takes more than the least workgroup memory");
+}
+
+#[test]
+fn every_part_is_among_them() {
+    let files = files();
+    for kernel in Kernel::NAMES {
+        let used = files.iter().filter(|(_, text)| of(kernel).any(|r| r.wgsl.contains(text))).map(|(name, _)| name);
+        let listed = set(&format!("{} {kernel}", parts(kernel)));
+        assert_eq!(used.cloned().collect::<BTreeSet<_>>(), listed, "parts of {kernel}");
+    }
+}
+
+#[test]
+fn every_type_and_constant_is_among_them() {
+    for kernel in Kernel::NAMES {
+        for (name, wanted) in choices(kernel) {
+            let found: BTreeSet<_> = of(kernel).filter_map(|r| declared(&r.wgsl, name)).collect();
+            assert_eq!(found, set(wanted), "{name} of {kernel}");
+        }
+    }
+    assert_eq!(declared("const A = 12u;\n@group(0) var<storage, read> a: array<vec4<f16>>;", "A"), Some("12".into()));
+    assert_eq!(declared("@group(0) var<storage, read> a: array<vec4<f16>>;", "a"), Some("vec4<f16>".into()));
+    assert_eq!(declared("const AB = true;\n// > A: array<f32>", "A"), None);
+}
+
+#[test]
+fn every_dimension_is_read_in_both_ways() {
+    for (kernel, tensor, size) in
+        [("prefill", "q", "HEAD_DIM"), ("scores", "q", "HEAD_DIM"), ("prefill", "out", "VALUE_DIM")]
+    {
+        // Partial outputs are whole vec4 whatever the dimension.
+        let whole = |r: &&Reflected| declared(&r.wgsl, "PARTIAL").is_none_or(|partial| partial == "false");
+        for dim in ["1", "5", "40", "64", "80", "128", "256", "512"] {
+            for access in ["read", "read_write"] {
+                let keys = format!("<storage, {access}> k: ");
+                let has = |r: &Reflected, name, wanted| declared(&r.wgsl, name).is_some_and(|found| found == wanted);
+                let with = |element| {
+                    let mut same = of(kernel).filter(whole).filter(|r| has(r, size, dim) && r.wgsl.contains(&keys));
+                    same.any(|r| has(r, tensor, element))
+                };
+                assert!(with("f32"), "no scalar {tensor} of {kernel}, {size} {dim}, {access}");
+                let four = !["1", "5"].contains(&dim);
+                assert_eq!(with("vec4<f32>"), four, "{tensor} of {kernel}, {size} {dim}, {access}, four at a time");
+            }
+        }
+    }
+}
+
+/// Where a buffer is shared, each binding is writable; and each kernel is there for both.
+#[test]
+fn both_kinds_of_buffers_are_among_them() {
+    for kernel in Kernel::NAMES {
+        let reads = |r: &Reflected| r.wgsl.contains("<storage, read> ");
+        assert!(of(kernel).any(reads), "no {kernel} that only reads");
+        assert!(of(kernel).any(|r| !reads(r)), "no {kernel} over a shared buffer");
+    }
+}
