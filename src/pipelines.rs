@@ -91,9 +91,10 @@ impl Pipelines {
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source };
         match self.checks {
             Checks::All => self.device.create_shader_module(descriptor),
-            // SAFETY: the text comes from this crate's own files. Every loop has a bound that is a constant or a length
-            // in the parameters; every storage index is below the extent that binding has checked; every workgroup index
-            // is below its array's constant size. tests/kernels.rs runs every kernel in both modes and compares.
+            // SAFETY: the text comes from this crate's own files. Every loop has a bound that is a constant, a length in the
+            // parameters, or a length read on the device and cut to one of those; every storage index is below the extent that
+            // binding has checked; every workgroup index is below its array's constant size. tests/kernels runs every kernel in
+            // both modes and compares.
             Checks::None => unsafe {
                 self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
             },

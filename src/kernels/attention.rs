@@ -303,21 +303,23 @@ impl<'a, 'b> Attention<'a, 'b> {
         over(region, params)
     }
 
-    /// The tile classes of a region: what is broadcast has one.
+    /// The tile classes of a region: what is broadcast has one, unless each item has keys of its own.
     fn classes(&self, region: &Region) -> Classes {
         let tensors = [self.spec.bias, self.spec.keep].into_iter().flatten();
         if !self.spec.is_masked() {
             return Classes { sizes: [0; 3], words: 0 };
         }
-        let size = |len: usize, stride: fn(&Layout) -> u64| {
-            let same = len <= 1 || tensors.clone().all(|tensor| stride(&tensor.layout) == 0);
+        let size = |len: usize, own: bool, stride: fn(&Layout) -> u64| {
+            let same = !own && tensors.clone().all(|tensor| stride(&tensor.layout) == 0);
             if same { 1 } else { len as u64 }
         };
-        let rows = if self.spec.sequences.is_some() { 2 } else { size(region.rows.len(), |layout| layout.row) };
-        let blocks = if rows > 1 { self.blocks(region) } else { 1 };
-        let sizes =
-            [size(region.batch.len(), |layout| layout.batch), size(region.heads.len(), |layout| layout.head), blocks];
-        Classes { sizes, words: (region.keys.len() as u64).div_ceil(16 * u64::from(self.tile[1])) }
+        let batch = size(region.batch.len(), self.spec.kv_lens, |layout| layout.batch);
+        let heads = size(region.heads.len(), false, |layout| layout.head);
+        let packed = self.spec.sequences.is_some();
+        let rows = size(region.rows.len(), packed, |layout| layout.row);
+        let blocks = if rows > 1 || packed { self.blocks(region) } else { 1 };
+        let words = (region.keys.len() as u64).div_ceil(16 * u64::from(self.tile[1]));
+        Classes { sizes: [batch, heads, blocks], words }
     }
 
     /// Classifies the tiles of a region and says where that is written.

@@ -153,10 +153,13 @@ fn scoring() -> Case {
     case
 }
 
-/// A keep-mask that falls short of the keys.
+/// A keep-mask that falls short of the keys, the same for items of unequal lengths.
 fn keep() -> Case {
     let layout = Layout::broadcast(&[45, 130]).expect("two sizes");
-    Case::random(Spec::new(SHAPE).scale(0.3).keep(layout, 130), 11)
+    let mut case = Case::random(Spec::new(SHAPE).scale(0.3).kv_lens().keep(layout, 130), 11);
+    // The first item ends before the tiles that the second needs.
+    case.set_words(Tensor::KvLens, vec![20, 150]);
+    case
 }
 
 fn scores() -> Case {
