@@ -8,12 +8,12 @@ use wgpu_attention::{
     wgpu::{self, BufferUsages},
 };
 
-/// A decoding step of a large model, one dispatch, and a prompt of it, in several so that the cost of each shows.
-fn problems() -> [(&'static str, Spec); 2] {
+/// A decoding step of a large model, a pass and a merge, and a prompt of it, in several so that the cost of each shows.
+fn problems() -> [(&'static str, Algorithm, Spec); 2] {
     let decode = Shape { batch: 1, q_heads: 32, kv_heads: 8, q_len: 1, kv_len: 4096, head_dim: 128, value_dim: 128 };
     let prompt = Shape { q_len: 4096, ..decode };
     let causal = |shape| Spec::new(shape).mask(Mask::causal()).align(Align::End);
-    [("decode", causal(decode)), ("prompt", causal(prompt))]
+    [("decode", Algorithm::Decode, causal(decode)), ("prompt", Algorithm::Tile, causal(prompt))]
 }
 
 /// One buffer for each tensor of a plan.
@@ -37,8 +37,8 @@ fn bindings<'a>(plan: &Plan, buffers: &'a [wgpu::Buffer]) -> Bindings<'a> {
 fn main() -> Result<(), Error> {
     let mut criterion = Criterion::default().configure_from_args();
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
-    for (name, spec) in problems() {
-        problem(&mut criterion, (&device, &queue), (name, &spec))?;
+    for (name, algorithm, spec) in problems() {
+        problem(&mut criterion, (&device, &queue), (name, algorithm, &spec))?;
     }
     empty_encoder(&mut criterion, &device);
     criterion.final_summary();
@@ -48,23 +48,23 @@ fn main() -> Result<(), Error> {
 fn problem(
     criterion: &mut Criterion,
     (device, queue): (&wgpu::Device, &wgpu::Queue),
-    (name, spec): (&str, &Spec),
+    (name, algorithm, spec): (&str, Algorithm, &Spec),
 ) -> Result<(), Error> {
     let attention = Attention::new(device);
-    let plan = attention.plan_with(Algorithm::Prefill, spec)?;
+    let plan = attention.plan_with(algorithm, spec)?;
     let buffers = buffers(device, &plan)?;
     let bindings = bindings(&plan, &buffers);
     let bound = plan.bind(&bindings)?;
     let mut group = criterion.benchmark_group(format!("{name} (steps {})", bound.steps()));
     group.bench_function("plan, first time", |bencher| {
         bencher.iter(|| {
-            let plan = Attention::new(device).plan_with(Algorithm::Prefill, black_box(spec));
+            let plan = Attention::new(device).plan_with(algorithm, black_box(spec));
             queue.submit([]); // Else every plan's upload stays alive, and slows down all that is recorded later.
             plan
         });
     });
     group.bench_function("plan, again", |bencher| {
-        bencher.iter(|| attention.plan_with(Algorithm::Prefill, black_box(spec)));
+        bencher.iter(|| attention.plan_with(algorithm, black_box(spec)));
     });
     group.bench_function("bind", |bencher| bencher.iter(|| plan.bind(black_box(&bindings))));
     group.bench_function("encode and finish", |bencher| {

@@ -1,5 +1,5 @@
-//! Times attention on this device, in figures that say how much is left: GFLOP/s beside the multiply-add rate of the
-//! device.
+//! Times attention on this device, in figures that say how much is left: GFLOP/s and GB/s beside the
+//! rates of the device.
 //!
 //! `cargo run --release --example bench`. Every row is checked first, sampled rows against the f64 oracle, and timed
 //! second; a row that fails the check is not timed, and the exit status is then not 0. See benches/README.md for what
@@ -23,7 +23,7 @@ mod workload;
 use std::{error::Error as StdError, io, num::ParseFloatError, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use wgpu_attention::{Algorithm, Error, Gpu};
+use wgpu_attention::{Algorithm, Autotune, DType, DeviceKind, Error, Gpu};
 
 use crate::{
     check::{Errors, check},
@@ -35,10 +35,13 @@ use crate::{
 /// Times attention on this device. Checks every result against the f64 oracle first.
 #[derive(Parser)]
 struct Arguments {
-    /// Shapes, as in P1,P4. All of them unless given.
+    /// Shapes, as in P1,P4. Those that suit the device unless given.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Workload::named)]
-    shapes: Vec<Workload>,
-    /// One kernel only. All that can run the shape unless given.
+    shapes: Vec<&'static str>,
+    /// The shapes in this element type of q, k, v and out: f32 or f16. Each in its own unless given.
+    #[arg(long, value_parser = dtype)]
+    dtype: Option<DType>,
+    /// One kernel only. All that can run the shape unless given, with a * at the one that Autotune chose.
     #[arg(long)]
     kernel: Option<Algorithm>,
     /// Also writes each row to this file, one JSON object a line.
@@ -57,6 +60,9 @@ struct Arguments {
     /// Seconds to time each row for.
     #[arg(long, default_value = "2", value_parser = seconds, allow_negative_numbers = true)]
     seconds: Duration,
+    /// Takes compiled pipelines from this file, and leaves them there.
+    #[arg(long, value_name = "FILE")]
+    pipelines: Option<PathBuf>,
     /// Seed of the random inputs and of the rows checked.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -69,6 +75,36 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(Duration::from_secs_f64(seconds))
     } else {
         Err(format!("not in 0 to {day}"))
+    }
+}
+
+fn dtype(text: &str) -> Result<DType, String> {
+    let types = [DType::F32, DType::F16];
+    types.into_iter().find(|dtype| dtype.to_string() == text).ok_or_else(|| "not f32 or f16".into())
+}
+
+impl Arguments {
+    /// The device, with what is experimental: a kernel is not used unless it is named or faster.
+    fn gpu(&self) -> Result<Gpu, Error> {
+        let gpu = Gpu::experimental()?;
+        Ok(match &self.pipelines {
+            Some(file) => gpu.with_pipelines(file),
+            None => gpu,
+        })
+    }
+
+    fn workloads(&self, gpu: &Gpu) -> Vec<Workload> {
+        let large = gpu.attention().caps().kind == DeviceKind::Discrete;
+        let asked = |workload: &Workload| match &self.shapes[..] {
+            [] => large || !workload.is_large(),
+            names => names.contains(&workload.name),
+        };
+        let mut workloads: Vec<_> = ALL.into_iter().filter(asked).collect();
+        if let Some(dtype) = self.dtype {
+            workloads.iter_mut().for_each(|workload| workload.dtype = dtype);
+            workloads.dedup_by_key(|workload| workload.name);
+        }
+        workloads
     }
 }
 
@@ -87,13 +123,13 @@ fn main() -> ExitCode {
 
 /// One kernel, one shape, one run.
 fn once(arguments: &Arguments) -> Result<bool, Box<dyn StdError>> {
-    let workload = match arguments.shapes[..] {
-        [] => ALL[0],
+    let gpu = arguments.gpu()?;
+    let workload = match arguments.workloads(&gpu)[..] {
         [workload] => workload,
-        _ => return Err("--once runs one shape: give one to --shapes".into()),
+        [first, ..] if arguments.shapes.is_empty() => first,
+        _ => return Err("--once runs one shape: give one to --shapes, and --dtype where it has two".into()),
     };
     let algorithm = arguments.kernel.ok_or("--once needs --kernel")?;
-    let gpu = Gpu::new()?;
     let problem = Problem::new(&gpu, workload, arguments.seed)?;
     problem.poison(&gpu)?;
     timing::first(&gpu, &problem, algorithm)?;
@@ -105,36 +141,66 @@ fn once(arguments: &Arguments) -> Result<bool, Box<dyn StdError>> {
 
 /// All shapes and kernels asked for. Whether none failed, and some ran.
 fn bench(arguments: &Arguments) -> Result<bool, Box<dyn StdError>> {
-    let workloads = if arguments.shapes.is_empty() { ALL.to_vec() } else { arguments.shapes.clone() };
     let algorithms = arguments.kernel.map_or(Algorithm::ALL.to_vec(), |kernel| vec![kernel]);
-    let gpu = Gpu::new()?;
+    let gpu = arguments.gpu()?;
+    let workloads = arguments.workloads(&gpu);
     let mut report = Report::new(&gpu, workloads.len() * algorithms.len(), arguments.json.as_deref())?;
     let limits = if arguments.check { Limits::default() } else { probe(&gpu, &report)? };
     let mut tally = Tally::default();
     for workload in workloads {
         let problem = Problem::new(&gpu, workload, arguments.seed);
+        let chosen = match arguments.kernel.is_none() && !arguments.check {
+            true => tune(&gpu, &workload, &report)?,
+            false => None,
+        };
         for &algorithm in &algorithms {
             let outcome = match &problem {
-                Ok(problem) => measure(&gpu, problem, algorithm, (arguments, limits), &mut report)?,
+                Ok(problem) => {
+                    let is_chosen = chosen == Some(algorithm);
+                    measure(&gpu, problem, (algorithm, is_chosen), (arguments, limits), &mut report)?
+                }
                 Err(error) => Outcome::of(error),
             };
+            // That a kernel cannot run every shape is no news, unless it was asked for.
+            if matches!(outcome, Outcome::Skipped(_)) && arguments.kernel.is_none() && problem.is_ok() {
+                report.advance();
+                continue;
+            }
             tally.count(outcome, &format!("{:<5} {algorithm}", workload.name), &report)?;
         }
     }
     report.finish();
+    if let Some(file) = &arguments.pipelines {
+        let kept =
+            if gpu.save_pipelines(file)? { "are kept in" } else { "cannot be kept on this device, nothing is in" };
+        report.print(&format!("compiled pipelines {kept} {}", file.display()))?;
+    }
     let Tally { done, skipped, failed } = tally;
     report.print(&format!("\n{done} rows done, {skipped} skipped, {failed} failed"))?;
     Ok(failed == 0 && done > 0)
 }
 
+/// What Autotune takes for a shape; `None` where nothing can run it.
+fn tune(gpu: &Gpu, workload: &Workload, report: &Report) -> Result<Option<Algorithm>, Box<dyn StdError>> {
+    report.doing(format!("{}: choosing a kernel", workload.name));
+    match Autotune::default().tune(gpu.attention(), gpu.queue(), &workload.spec()) {
+        Ok(algorithm) => Ok(Some(algorithm)),
+        Err(error) => match Outcome::of(&error) {
+            Outcome::Skipped(_) => Ok(None),
+            _ => Err(error.into()),
+        },
+    }
+}
+
 /// Measures what the device can do at most. A probe that fails says so, and has no figure.
 fn probe(gpu: &Gpu, report: &Report) -> Result<Limits, Box<dyn StdError>> {
     report.doing("measuring the device".into());
-    let (fma, copy) = (probes::fma_gflops(gpu), probes::copy_gbps(gpu));
-    for error in [&fma, &copy].into_iter().filter_map(|rate| rate.as_ref().err()) {
+    let (fma, copy, matrix) = (probes::fma_gflops(gpu), probes::copy_gbps(gpu), probes::matrix_gflops(gpu));
+    let failed = [fma.as_ref().err(), copy.as_ref().err(), matrix.as_ref().err()];
+    for error in failed.into_iter().flatten() {
         report.print(&format!("a probe failed: {error}"))?;
     }
-    let limits = Limits { fma_gflops: fma.ok(), copy_gbps: copy.ok() };
+    let limits = Limits { fma_gflops: fma.ok(), copy_gbps: copy.ok(), matrix_gflops: matrix.ok().flatten() };
     report.head(&limits)?;
     Ok(limits)
 }
@@ -190,7 +256,7 @@ impl Tally {
 fn measure(
     gpu: &Gpu,
     problem: &Problem,
-    algorithm: Algorithm,
+    (algorithm, chosen): (Algorithm, bool),
     (arguments, limits): (&Arguments, Limits),
     report: &mut Report,
 ) -> Result<Outcome, Box<dyn StdError>> {
@@ -217,7 +283,9 @@ fn measure(
     if errors.is_some() && problem.out(gpu)? != out {
         return Ok(Outcome::Failed("the timed runs computed something else than the first run".into()));
     }
-    report.row(&Row { problem, kernel: algorithm.name(), times, first_ms, errors, limits })?;
+    let workspace_bytes = bound.plan().workspace_bytes();
+    let kernel = algorithm.name();
+    report.row(&Row { problem, kernel, chosen, workspace_bytes, times, first_ms, errors, limits })?;
     Ok(Outcome::Done)
 }
 

@@ -1,6 +1,6 @@
 //! Prints the whole text of a kernel, as the driver gets it, for people who debug shaders. Needs no device.
 //!
-//! `cargo run --release --example print_wgsl -- prefill --head-dim 80 --with lse,bias > prefill.wgsl`
+//! `cargo run --release --example print_wgsl -- tile --head-dim 80 --with lse,bias > tile.wgsl`
 //!
 //! Comments at the top say what is bound and what one workgroup takes; `--list` lists the kernels. The text is valid WGSL,
 //! for a shader compiler or an editor.
@@ -13,8 +13,8 @@ use std::{
 
 use clap::Parser;
 use wgpu_attention::{
-    Align, Angles, Caps, DType, Layout, Pairs, Rotary, Shape, Slopes, Spec,
-    kernels::{Kernel, Program, Workgroup},
+    Align, Angles, Caps, DType, DeviceKind, Layout, Pairs, Rotary, Shape, Slopes, Spec,
+    kernels::{Choice, Kernel, Program, Workgroup},
     shader::{Kind, declared},
 };
 
@@ -33,7 +33,7 @@ struct Options {
     /// Elements of a value [default: head_dim].
     #[arg(long, value_name = "N")]
     value_dim: Option<u32>,
-    /// Features of the problem, comma-separated. Kernels other than prefill need some: scores weights, classify bias or keep,
+    /// Features of the problem, comma-separated. Kernels that make no pass over the keys need some: scores weights, classify bias or keep,
     /// rotary append or rotated, pack kv_lens, merge parts.
     #[arg(long, value_enum, value_delimiter = ',')]
     with: Vec<Feature>,
@@ -49,6 +49,18 @@ struct Options {
     /// The text for tensors that share a buffer, where every binding is writable.
     #[arg(long)]
     shared_buffer: bool,
+    /// The text for devices whose shaders have subgroup operations, with subgroups of so many invocations.
+    #[arg(long, value_name = "N")]
+    subgroups: Option<u32>,
+    /// The text for devices with cooperative matrices of so many rows and columns; with --f16, --subgroups and --dtype f16.
+    #[arg(long, value_name = "N")]
+    matrix: Option<u32>,
+    /// The text for a CPU.
+    #[arg(long)]
+    cpu: bool,
+    /// Queries, 1024 unless few share the keys that decode reads.
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    q_len: u32,
     /// Bytes of workgroup memory that the device has.
     #[arg(long, value_name = "N", default_value_t = Caps::webgpu().workgroup_bytes)]
     bytes: u32,
@@ -99,11 +111,22 @@ fn text(options: &Options) -> Result<String, String> {
     let Some(name) = options.kernel.as_deref().filter(|_| !options.list) else {
         return Ok(Kernel::NAMES.join("\n") + "\n");
     };
-    let mut caps = Caps { workgroup_bytes: options.bytes, f16: options.f16, ..Caps::webgpu() };
+    let mut caps = Caps {
+        workgroup_bytes: options.bytes,
+        f16: options.f16,
+        subgroups: options.subgroups.map(|size| [size; 2]),
+        matrix: options.matrix,
+        ..Caps::webgpu()
+    };
+    if options.cpu {
+        caps.kind = DeviceKind::Cpu;
+    }
     if options.with.contains(&Feature::Parts) {
         caps.binding_bytes = 1 << 16;
     }
-    let program = Program::new(spec(options), &caps, None).map_err(|error| error.to_string())?;
+    // A forward kernel is asked for by its name; the others come along with whichever suits.
+    let choice = name.parse().map_or(Choice::Suggested, Choice::Asked);
+    let program = Program::new(spec(options), &caps, choice).map_err(|error| error.to_string())?;
     let kernel = program.kernels.iter().find(|kernel| kernel.shader().name() == name);
     kernel.map(|kernel| header(kernel) + &kernel.shader().source()).ok_or_else(|| {
         let made: Vec<_> = program.kernels.iter().map(|kernel| kernel.shader().name()).collect();
@@ -115,7 +138,7 @@ fn text(options: &Options) -> Result<String, String> {
 fn spec(options: &Options) -> Spec {
     let head_dim = options.head_dim;
     let value_dim = options.value_dim.unwrap_or(head_dim);
-    let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1024, kv_len: 1024, head_dim, value_dim };
+    let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: options.q_len, kv_len: 1024, head_dim, value_dim };
     let dtype = match options.dtype {
         Type::F32 => DType::F32,
         Type::F16 => DType::F16,
@@ -155,7 +178,7 @@ fn with(spec: Spec, feature: Feature, head_dim: u32) -> Spec {
 /// What a host must know to run the text, as WGSL comments.
 fn header(kernel: &Kernel) -> String {
     let shader = kernel.shader();
-    let Workgroup { invocations, bytes, rows, keys } = shader.workgroup();
+    let Workgroup { invocations, bytes, rows, keys, .. } = shader.workgroup();
     let mut header = format!("// kernel      {}, entry point main\n", shader.name());
     let _ = writeln!(header, "// workgroup   {invocations} invocations, {bytes} bytes of workgroup memory");
     let _ = match keys {

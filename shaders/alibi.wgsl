@@ -1,6 +1,6 @@
 // ALiBi: a penalty that grows with the distance of a key; no_alibi.wgsl stands in where there is none.
 //
-// Needs      tile.wgsl, workspace.wgsl
+// Needs      block.wgsl, workspace.wgsl
 // Host       src/spec.rs
 // Reference  Press et al. 2022, section 3
 

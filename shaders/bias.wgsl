@@ -1,6 +1,6 @@
 // The additive bias of a query and a key; no_bias.wgsl stands in where there is none.
 //
-// Needs      BIAS_TYPE (preamble: 0 f32, 1 f16, 2 bf16), tile.wgsl, score.wgsl
+// Needs      BIAS_TYPE (preamble: 0 f32, 1 f16, 2 bf16), block.wgsl, score.wgsl
 // Host       src/spec.rs
 //
 // -inf hides the key. It is looked for in the bits, before they become a float.

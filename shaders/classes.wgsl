@@ -1,7 +1,7 @@
 // The next tile of keys that the masks in memory do not empty; no_classes.wgsl stands in where there are none.
 //
 // Workgroup memory  shared_next
-// Needs             tile.wgsl, workspace.wgsl
+// Needs             block.wgsl, workspace.wgsl
 // Host              src/kernels/classify.rs
 //
 // Two bits of each tile, as classify.wgsl wrote them.
@@ -10,10 +10,10 @@ var<workgroup> shared_next: Next;
 
 fn next_tile(tile: Tile, t: u32, k0: u32, end: u32) -> Next {
   if t == 0 {
-    let row = row_at(params.classes_at, tile.at.batch, tile.at.head, tile.at.block);
+    let row = row_at(params.classes_at, tile.at.batch, tile.at.plane, tile.at.block);
     var at = Next(k0, EMPTY);
     while at.k0 < end {
-      let n = (at.k0 - tile.k_first) / BC;
+      let n = (at.k0 - tile.k_base) / BC;
       at.kind = (workspace[row + n / 16] >> (n % 16 * 2)) & 3;
       if at.kind != EMPTY { break; }
       at.k0 += BC;

@@ -5,10 +5,12 @@
 // Grid              work items: words of a block, blocks of rows, heads, batch items; one of what is broadcast
 // Workgroup memory  partial
 //
-// Needs      tile.wgsl, score.wgsl, bias and keep or what stands in for them, workspace.wgsl
+// Needs      block.wgsl, score.wgsl, bias and keep or what stands in for them, workspace.wgsl
 // Host       src/kernels/classify.rs
 //
 // Bit 0: some pair is visible. Bit 1: some pair is hidden, or its bias is not 0.
+
+const THREADS = 64u;
 
 var<workgroup> partial: array<u32, THREADS>;
 
@@ -23,11 +25,12 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   for (var n = 0u; n < 16; n++) {
     let k0 = tile.k_first + (item % words * 16 + n) * BC;
     for (var i = t; i < BR * BC; i += THREADS) {
-      let row = tile.row0 + i / BC;
+      let query = query_of(tile, i / BC);
       let key = k0 + i % BC;
-      if row < tile.rows && key < tile.k_end {
-        let bias = biased(tile, row, key);
-        let visible = !bias.hidden && kept(tile, row, key);
+      if query.exists && key < tile.k_end {
+        let mine = tile_for(tile, query);
+        let bias = biased(mine, query.row, key);
+        let visible = !bias.hidden && kept(mine, query.row, key);
         let plain = visible && bias.value == 0.0;
         bits |= (select(0u, 1u, visible) | select(2u, 0u, plain)) << (2 * n);
       }
@@ -37,6 +40,6 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   workgroupBarrier();
   if t == 0 {
     for (var i = 1u; i < THREADS; i++) { bits |= partial[i]; }
-    workspace[row_at(params.classes_at, tile.at.batch, tile.at.head, tile.at.block) + item % words] = bits;
+    workspace[row_at(params.classes_at, tile.at.batch, tile.at.plane, tile.at.block) + item % words] = bits;
   }
 }

@@ -1,6 +1,6 @@
 // The boolean keep-mask of a query and a key; no_keep.wgsl stands in where there is none.
 //
-// Needs      KEEP_BITS (preamble: 8 or 1 bits for an element), tile.wgsl
+// Needs      KEEP_BITS (preamble: 8 or 1 bits for an element), block.wgsl
 // Host       src/spec.rs
 
 @group(0) @binding(8) var<storage, read> keep: array<u32>;

@@ -4,8 +4,9 @@
 // One invocation    a vec4 of an output row
 // Grid              work items: vec4 of a row, rows, heads, batch items
 //
-// Needs      PARTS_ARE_SUMS (preamble: partial outputs are not yet divided), load_parts, store_out, softmax_row.wgsl,
-//            part_state.wgsl or part_lses.wgsl, row_dense.wgsl or row_packed.wgsl, lse and state or what stands in for them
+// Needs      PARTS_ARE_SUMS (preamble: partial outputs are not yet divided), heads.wgsl, load_parts, store_out,
+//            softmax_row.wgsl, part_state.wgsl or part_lses.wgsl, row_dense.wgsl or row_packed.wgsl, lse and state or what
+//            stands in for them
 // Host       src/kernels/merge.rs
 // Reference  src/reference/merge.rs
 
@@ -38,6 +39,6 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   store_out(row_at(params.out_at, at.batch, at.head, row), d, o * factor);
   if d == 0 {
     store_lse(at, row, row_lse(highest, sum));
-    store_state(at, row, vec2(highest, factor));
+    store_state(at, row, params.part, vec2(highest, factor));
   }
 }

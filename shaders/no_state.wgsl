@@ -2,4 +2,4 @@
 //
 // Host       src/kernels/attention.rs
 
-fn store_state(at: Place, row: u32, state: vec2<f32>) {}
+fn store_state(at: Place, row: u32, part: u32, state: vec2<f32>) {}

@@ -1,6 +1,6 @@
 // Stands in for tile_values.wgsl where nobody asked for out.
 //
-// Host       src/kernels/prefill.rs
+// Host       src/kernels/tile.rs
 
 fn tile_values(
   tile: Tile,

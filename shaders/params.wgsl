@@ -49,6 +49,8 @@ struct Params {
   part: u32,              // parts of the keys, whose results are merged
   parts: u32,
   part_step: u32,
+  splits: u32,            // work items that share the keys of one block of rows
+  split_keys: u32,        // keys of each
   state_step: u32,
   positions: u32,         // rows of cosines and sines
   pack_at: u32,
@@ -56,19 +58,15 @@ struct Params {
   slice_vec4s: u32,
   key_vec4s: u32,
   chunk_vec4s: u32,
+  padding: vec2<u32>,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
-struct Place { batch: u32, head: u32, kv_head: u32, block: u32 }
+// Where a work item lies; plane is its head, or the key head of heads that share tiles.
+struct Place { batch: u32, head: u32, kv_head: u32, plane: u32, block: u32 }
 
 fn work_item(workgroup: vec3<u32>) -> u32 {
   return params.first + workgroup.y * params.grid_x + workgroup.x;
-}
-
-fn place(item: u32) -> Place {
-  let plane = item / params.blocks;
-  let head = params.head0 + plane % params.heads;
-  return Place(params.batch0 + plane / params.heads, head, head / params.group, item % params.blocks);
 }
 
 // The first element of a row.

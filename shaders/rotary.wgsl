@@ -4,7 +4,7 @@
 // One invocation    a vec4 of a row
 // Grid              work items: vec4 of a row, rows, heads, batch items
 //
-// Needs      HEAD_DIM (preamble), params.wgsl, load_q, store_out, angles or no_angles.wgsl,
+// Needs      HEAD_DIM (preamble), heads.wgsl, load_q, store_out, angles or no_angles.wgsl,
 //            to_same.wgsl or to_cache.wgsl
 // Host       src/kernels/rotary.rs
 // Reference  Su et al. 2021, equation 34

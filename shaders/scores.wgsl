@@ -5,22 +5,22 @@
 // Grid              work items: blocks of rows, heads, batch items
 // Workgroup memory  q_tile, kv_tile
 //
-// Needs      STAGE (preamble: 0 scaled, 1 capped, 2 masked), tile_scores.wgsl, tile_pairs.wgsl, weights.wgsl, raw.wgsl or
+// Needs      STAGE (preamble: 0 scaled, 1 capped, 2 masked), tile_scores.wgsl, pairs.wgsl, weights.wgsl, raw.wgsl or
 //            weigh.wgsl
 // Host       src/kernels/scores.rs
 // Reference  src/reference/mod.rs
 //
 // Keys that do not exist are hidden at every stage, and not read.
 
-fn store_pair(tile: Tile, row: u32, key: u32, bits: u32) {
-  if row < tile.rows { weights[row_at(params.weights_at, tile.at.batch, tile.at.head, row) + key] = bits; }
+fn store_pair(tile: Tile, query: Query, key: u32, bits: u32) {
+  if query.exists { weights[row_at(params.weights_at, tile.at.batch, query.head, query.row) + key] = bits; }
 }
 
 // Hides the keys first..end from the rows of an invocation.
 fn hide(tile: Tile, lane: Lane, first: u32, end: u32) {
   for (var r = 0u; r < RM; r++) {
     for (var key = first + lane.tx; key < end; key += TX) {
-      store_pair(tile, tile_row(tile, lane, r), key, hidden_bits());
+      store_pair(tile, query_of(tile, row_of(lane, r)), key, hidden_bits());
     }
   }
 }
@@ -36,8 +36,8 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   var s: array<f32, RM * RN>;
   var states: array<vec2<f32>, RM>;
   for (var r = 0u; r < RM; r++) {
-    let row = tile_row(tile, lane, r);
-    if row < tile.rows { states[r] = row_state(tile.at, row); }
+    let query = query_of(tile, row_of(lane, r));
+    if query.exists { states[r] = row_state(tile_for(tile, query).at, query.row); }
   }
 
   hide(tile, lane, params.key0, tile.k_first);
@@ -56,7 +56,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
     }
     tile_scores(tile, lane, k0, &s);
     var hidden = 0u;
-    if STAGE == 2 { hidden = tile_pairs(tile, lane, keys, at, &s); }
+    if STAGE == 2 { hidden = pairs(tile, lane, keys, at, &s); }
     for (var r = 0u; r < RM; r++) {
       for (var n = 0u; n < RN; n++) {
         let i = r * RN + n;
@@ -64,7 +64,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
         if STAGE == 0 { s[i] = scaled(s[i]); }
         if STAGE == 1 { s[i] = capped(scaled(s[i])); }
         let bits = select(pair_bits(s[i], states[r]), hidden_bits(), ((hidden >> i) & 1) != 0);
-        if key < tile.k_end { store_pair(tile, tile_row(tile, lane, r), key, bits); }
+        if key < tile.k_end { store_pair(tile, query_of(tile, row_of(lane, r)), key, bits); }
       }
     }
   }

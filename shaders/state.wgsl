@@ -7,8 +7,8 @@ fn state_at(at: Place, row: u32, part: u32) -> u32 {
   return row_at(params.states_at, at.batch, at.head, row) + part * params.state_step;
 }
 
-fn store_state(at: Place, row: u32, state: vec2<f32>) {
-  let i = state_at(at, row, params.part);
+fn store_state(at: Place, row: u32, part: u32, state: vec2<f32>) {
+  let i = state_at(at, row, part);
   workspace[i] = bitcast<u32>(state.x);
   workspace[i + 1] = bitcast<u32>(state.y);
 }

@@ -1,65 +1,74 @@
-// A tile of query rows and keys, shared by TX x TY invocations: RM rows and RN keys each.
+// out = softmax(scores) v and its log-sum-exp for a block of query rows, in one pass over the keys.
 //
-// Needs      TX TY RM RN DS VK VALUE_DIM (preamble), params.wgsl, one of tile_dense.wgsl, tile_lengths.wgsl, tile_packed.wgsl
-// Host       src/kernels/tile.rs, src/mask.rs
+// One workgroup     BR query rows of one head of one batch item or sequence
+// One invocation    RM rows x RN keys of the scores, RM rows x COLS vec4 of the output
+// Grid              work items: blocks of rows, heads, batch items
+// Workgroup memory  q_tile, kv_tile, weight_tile, row_tile
 //
-// Row r of invocation (tx, ty) is r * TY + ty of the tile, key n is n * TX + tx: neighbours read neighbouring keys.
+// Needs      lanes.wgsl, columns.wgsl, tile_scores.wgsl, pairs.wgsl, tile_values.wgsl or no_values.wgsl, store_out, finish.wgsl
+// Host       src/kernels/tile.rs
+// Reference  src/reference/tiled.rs: same tiles, same order
+//
+// Rows that do not exist take every barrier and load, and skip only the store. Tiles that no row sees are not visited.
 
-const V4 = (VALUE_DIM + 3) / 4;
-const BR = TY * RM;
-const BC = TX * RN;
-const COLS = (V4 + TX - 1) / TX; // vec4 of an output row that one invocation holds
-const THREADS = TX * TY;
+var<workgroup> row_tile: array<f32, BR * TX>;
 
-// The same for the whole workgroup, and apart from Lane: some compilers call a struct non-uniform if one member is.
-struct Tile {
-  at: Place,
-  item: u32,    // batch item or sequence
-  row0: u32,    // first query row
-  rows: u32,    // one past the last that exists: row0 for a tile without rows
-  q_start: u32, // query 0 of the item
-  k_start: u32, // key 0 of the item
-  k_first: u32, // keys of the item that this dispatch covers: k_first..k_end
-  k_end: u32,
-  shift: i32,   // how far query 0 of the item stands from where the parameters say
+@compute @workgroup_size(THREADS)
+fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgroup: vec3<u32>) {
+  let item = work_item(workgroup);
+  if item >= params.end { return; }
+  let tile = tile_of(item, t);
+  if tile.row0 >= tile.rows { return; }
+  let lane = lane_of(t);
+  let keys = keys_of(tile);
+  var highest: array<f32, RM>;
+  var sum: array<f32, RM>;
+  var o: array<vec4<f32>, RM * COLS>;
+  var s: array<f32, RM * RN>;
+  for (var r = 0u; r < RM; r++) { highest[r] = FLOOR; }
+
+  var at = next_tile(tile, t, tile_start(tile, keys.first), keys.end);
+  while at.k0 < keys.end {
+    tile_scores(tile, lane, at.k0, &s);
+    settle(&s, pairs(tile, lane, keys, at, &s));
+    for (var r = 0u; r < RM; r++) {
+      var x = s[r * RN];
+      for (var n = 1u; n < RN; n++) { x = max(x, s[r * RN + n]); }
+      row_tile[(r * TY + lane.ty) * TX + lane.tx] = x;
+    }
+    workgroupBarrier();
+    for (var r = 0u; r < RM; r++) {
+      var top = highest[r];
+      for (var i = 0u; i < TX; i++) { top = max(top, row_tile[(r * TY + lane.ty) * TX + i]); }
+      if top > highest[r] {
+        let factor = exp2(highest[r] - top);
+        highest[r] = top;
+        sum[r] *= factor;
+        for (var j = 0u; j < COLS; j++) { o[r * COLS + j] *= factor; }
+      }
+      for (var n = 0u; n < RN; n++) {
+        s[r * RN + n] = exp2(s[r * RN + n] - highest[r]);
+        sum[r] += s[r * RN + n]; // of this invocation's keys
+      }
+    }
+    tile_values(tile, lane, at.k0, &s, &o);
+    at = next_tile(tile, t, at.k0 + BC, keys.end);
+  }
+
+  workgroupBarrier();
+  for (var r = 0u; r < RM; r++) { row_tile[(r * TY + lane.ty) * TX + lane.tx] = sum[r]; }
+  workgroupBarrier();
+  for (var r = 0u; r < RM; r++) {
+    var total = 0.0;
+    for (var i = 0u; i < TX; i++) { total += row_tile[(r * TY + lane.ty) * TX + i]; }
+    let query = query_of(tile, row_of(lane, r));
+    if query.exists {
+      let factor = factor_of(query, highest[r], total);
+      for (var j = 0u; j < COLS; j++) {
+        let d = j * TX + lane.tx;
+        if d < V4 { store_out(out_row_of(tile, query), d, o[r * COLS + j] * factor); }
+      }
+      if lane.tx == 0 { store_row(tile, query, highest[r], total); }
+    }
+  }
 }
-
-struct Lane {
-  t: u32,       // this invocation
-  tx: u32,
-  ty: u32,
-}
-
-fn lane_of(t: u32) -> Lane {
-  return Lane(t, t % TX, t / TX);
-}
-
-fn tile_row(tile: Tile, lane: Lane, r: u32) -> u32 {
-  return tile.row0 + r * TY + lane.ty;
-}
-
-// The mask lets a row see the keys first_key..end_key; both grow with the row.
-fn first_key(tile: Tile, row: u32) -> u32 {
-  let j = i32(row - tile.q_start) + tile.shift + params.band_lo;
-  return clamp(tile.k_start + u32(max(j, 0)), tile.k_first, tile.k_end);
-}
-
-fn end_key(tile: Tile, row: u32) -> u32 {
-  let j = i32(row - tile.q_start) + tile.shift + params.band_hi + 1;
-  return clamp(tile.k_start + u32(max(j, 0)), tile.k_first, tile.k_end);
-}
-
-// Keys that some row of a tile sees, and those that every row sees.
-struct Keys { first: u32, end: u32, full_first: u32, full_end: u32 }
-
-fn keys_of(tile: Tile) -> Keys {
-  let last = tile.rows - 1;
-  return Keys(first_key(tile, tile.row0), end_key(tile, last), first_key(tile, last), end_key(tile, tile.row0));
-}
-
-// A tile of keys: the first key, and what the masks in memory do in it.
-struct Next { k0: u32, kind: u32 }
-
-const EMPTY = 0u; // every key is hidden from every row
-const FULL = 1u;  // no key is hidden, and no bias is other than 0
-const MIXED = 3u;

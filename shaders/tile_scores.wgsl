@@ -1,11 +1,12 @@
 // Products of a tile of query rows with a tile of keys, the head dimension in slices of DS vec4.
 //
 // Workgroup memory  q_tile, kv_tile
-// Needs             HEAD_DIM KV_TILE (preamble), tile.wgsl, load_q, load_k
-// Host              src/kernels/tile.rs
+// Needs             HEAD_DIM DS KV_TILE (preamble), block.wgsl, lanes.wgsl, load_q, load_k
+// Host              src/kernels/register_tile.rs
 //
 // Starts with a barrier, so the caller may have read kv_tile just before. Rows and keys that do not exist count as zeros.
 
+const THREADS = TX * TY;
 const D4 = (HEAD_DIM + 3) / 4;
 const PAD = DS + 1; // an odd number of vec4 per row keeps neighbours in different banks
 
@@ -18,10 +19,10 @@ fn tile_scores(tile: Tile, lane: Lane, k0: u32, s: ptr<function, array<f32, RM *
   for (var d0 = 0u; d0 < params.head_vec4s; d0 += DS) {
     workgroupBarrier();
     for (var i = lane.t; i < BR * DS; i += THREADS) {
-      let row = tile.row0 + i / DS;
+      let query = query_of(tile, i / DS);
       let d = d0 + i % DS;
       var x = vec4<f32>();
-      if row < tile.rows && d < D4 { x = load_q(row_at(params.q_at, tile.at.batch, tile.at.head, row), d); }
+      if query.exists && d < D4 { x = load_q(row_at(params.q_at, tile.at.batch, query.head, query.row), d); }
       q_tile[i / DS * PAD + i % DS] = x;
     }
     for (var i = lane.t; i < BC * DS; i += THREADS) {
@@ -36,7 +37,7 @@ fn tile_scores(tile: Tile, lane: Lane, k0: u32, s: ptr<function, array<f32, RM *
       for (var n = 0u; n < RN; n++) { kf[n] = kv_tile[(n * TX + lane.tx) * PAD + d]; }
       for (var r = 0u; r < RM; r++) {
         let qf = q_tile[(r * TY + lane.ty) * PAD + d];
-        for (var n = 0u; n < RN; n++) { (*s)[r * RN + n] += dot(qf, kf[n]); }
+        for (var n = 0u; n < RN; n++) { (*s)[r * RN + n] = add_dot(qf, kf[n], (*s)[r * RN + n]); }
       }
     }
   }

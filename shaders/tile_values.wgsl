@@ -1,8 +1,8 @@
 // Adds a tile of weights times a tile of values to the output rows that an invocation holds, 4 * VK keys at a time.
 //
 // Workgroup memory  weight_tile, kv_tile
-// Needs             tile.wgsl, tile_scores.wgsl, load_v
-// Host              src/kernels/tile.rs
+// Needs             VK VALUE_DIM (preamble), tile_scores.wgsl, columns.wgsl, load_v
+// Host              src/kernels/register_tile.rs
 //
 // The caller has passed a barrier since it, or anyone, last read weight_tile. Keys that do not exist count as zeros.
 

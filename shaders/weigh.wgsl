@@ -1,4 +1,4 @@
-// Of each pair, its weight, from the maximum and the factor that prefill.wgsl or merge.wgsl left of the row.
+// Of each pair, its weight, from the maximum and the factor that a forward kernel or merge.wgsl left of the row.
 //
 // Needs      score.wgsl, state.wgsl
 // Host       src/kernels/scores.rs

@@ -1,14 +1,33 @@
 //! The few facts about a device that choices are made from, as plain data.
 
+/// What sort of device it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceKind {
+    /// A processor, by a software driver.
+    Cpu,
+    /// A GPU with power and memory of its own.
+    Discrete,
+    /// Any other GPU, or nobody knows.
+    Other,
+}
+
 /// What a device offers. Tests build it by hand; [`Caps::of`] reads it off a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caps {
     /// Name of the adapter, for reports.
     pub adapter: String,
-    /// Whether it is a GPU with power and memory of its own, which does more work before a watchdog looks.
-    pub discrete: bool,
+    /// Name and version of the driver: what was measured with one need not hold with another.
+    pub driver: String,
+    /// What sort of device it is.
+    pub kind: DeviceKind,
     /// Whether shaders have 16-bit floats.
     pub f16: bool,
+    /// The smallest and the largest subgroup, where shaders have subgroup operations.
+    pub subgroups: Option<[u32; 2]>,
+    /// Rows and columns of the cooperative matrices that it multiplies, 16-bit floats into 32-bit sums, where the caller has
+    /// asked for them ([`Attention::with_adapter`](crate::Attention::with_adapter)).
+    pub matrix: Option<u32>,
     /// Bytes of workgroup memory of one workgroup.
     pub workgroup_bytes: u32,
     /// Invocations of one workgroup.
@@ -31,8 +50,11 @@ impl Caps {
     pub fn webgpu() -> Self {
         Self {
             adapter: "any WebGPU device".into(),
-            discrete: false,
+            driver: String::new(),
+            kind: DeviceKind::Other,
             f16: false,
+            subgroups: None,
+            matrix: None,
             workgroup_bytes: 16384,
             invocations: 256,
             workgroups: 65535,
@@ -48,10 +70,20 @@ impl Caps {
     pub fn of(device: &wgpu::Device) -> Self {
         let limits = device.limits();
         let info = device.adapter_info();
+        let features = device.features();
         Self {
             adapter: format!("{} ({:?}, {:?})", info.name, info.backend, info.device_type),
-            discrete: info.device_type == wgpu::DeviceType::DiscreteGpu,
-            f16: device.features().contains(wgpu::Features::SHADER_F16),
+            driver: format!("{} {}", info.driver, info.driver_info),
+            kind: match info.device_type {
+                wgpu::DeviceType::Cpu => DeviceKind::Cpu,
+                wgpu::DeviceType::DiscreteGpu => DeviceKind::Discrete,
+                _ => DeviceKind::Other,
+            },
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            matrix: None,
+            subgroups: features
+                .contains(wgpu::Features::SUBGROUP)
+                .then_some([info.subgroup_min_size, info.subgroup_max_size]),
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             workgroups: limits.max_compute_workgroups_per_dimension,
@@ -62,13 +94,34 @@ impl Caps {
         }
     }
 
+    /// The same with the matrices that `adapter` declares, if `device` was made with what they need.
+    #[must_use]
+    pub(crate) fn with_matrices(self, device: &wgpu::Device, adapter: &wgpu::Adapter) -> Self {
+        let needs = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::SUBGROUP_BARRIER
+            | wgpu::Features::SHADER_F16;
+        if !device.features().contains(needs) {
+            return self;
+        }
+        let square = |p: &wgpu::CooperativeMatrixProperties| {
+            let [m, n, k] = [p.m_size, p.n_size, p.k_size];
+            let types = (p.ab_type, p.cr_type) == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32);
+            (m == n && n == k && [8, 16].contains(&m) && types).then_some(m)
+        };
+        Self { matrix: adapter.cooperative_matrix_properties().iter().filter_map(square).max(), ..self }
+    }
+
     /// The means that both have.
     #[must_use]
     pub fn within(self, other: &Self) -> Self {
         Self {
             adapter: self.adapter,
-            discrete: self.discrete && other.discrete,
+            driver: self.driver,
+            kind: self.kind,
             f16: self.f16 && other.f16,
+            subgroups: self.subgroups.and(other.subgroups),
+            matrix: self.matrix.and(other.matrix),
             workgroup_bytes: self.workgroup_bytes.min(other.workgroup_bytes),
             invocations: self.invocations.min(other.invocations),
             workgroups: self.workgroups.min(other.workgroups),

@@ -1,6 +1,9 @@
 //! How a plan will run, in words.
 
-use std::fmt::{self, Display, Formatter};
+use std::{
+    fmt::{self, Display, Formatter},
+    ops::Range,
+};
 
 use crate::{
     kernels::{Kernel, Workgroup},
@@ -136,7 +139,8 @@ fn mask_in_words(spec: &Spec) -> String {
 
 fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, index: usize, planned: &Planned) -> fmt::Result {
     let shader = kernel.shader();
-    let Workgroup { invocations, bytes, rows, keys } = shader.workgroup();
+    let tile = shader.workgroup();
+    let Workgroup { invocations, bytes, rows, keys, grouped } = tile;
     writeln!(f, "kernel      {}: {}", shader.name(), shader.loads())?;
     writeln!(
         f,
@@ -149,10 +153,10 @@ fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, index: usize, planned
     }
     let steps = planned.program.steps.iter().filter(|step| planned.program.groups[step.group].kernel == index);
     let raw = matches!(kernel, Kernel::Scores(scores) if matches!(scores.stage(), Some(ScoreStage::Scaled | ScoreStage::Capped)));
-    let (seen, all) = steps
-        .map(|step| tiles(spec, &step.params, [rows, keys], raw))
-        .fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
-    write!(f, "            tiles of {rows} queries x {keys} keys, ")?;
+    let (seen, all) =
+        steps.map(|step| tiles(spec, &step.params, tile, raw)).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    let of = if grouped { " of all heads that share keys" } else { "" };
+    write!(f, "            tiles of {rows} queries{of} x {keys} keys, ")?;
     match (spec.has_lengths(), spec.is_masked() && !raw) {
         (true, _) => writeln!(
             f,
@@ -168,23 +172,21 @@ fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, index: usize, planned
     }
 }
 
-/// Tiles of a dispatch that some query sees, and all of them; the lengths are those of the problem.
-fn tiles(spec: &Spec, params: &Params, [rows, keys]: [u32; 2], raw: bool) -> (u64, u64) {
+/// Tiles of a dispatch that some query sees, and all of them; the lengths are those of the problem. Work items that share the
+/// keys of a block count as one.
+fn tiles(spec: &Spec, params: &Params, tile: Workgroup, raw: bool) -> (u64, u64) {
     let band = if raw { Band::FULL } else { spec.band() };
     let range = params.key0..params.key_end;
     let clamp = |key: u32| key.clamp(range.start, range.end);
-    let all = u64::from((range.end - range.start).div_ceil(keys));
+    let all = u64::from((range.end - range.start).div_ceil(tile.keys));
     let visited = |block: u64| {
-        let row0 = params.row0 + block as u32 * rows;
-        if row0 >= params.row_end {
-            return 0; // a block that packed sequences may need
-        }
-        let last = (row0 + rows).min(params.row_end) - 1;
-        let (seen, seen_last) = (band.keys(row0, spec.shape.kv_len), band.keys(last, spec.shape.kv_len));
-        let first = (clamp(seen.start) - range.start) / keys;
-        u64::from((clamp(seen_last.end) - range.start).div_ceil(keys).saturating_sub(first))
+        let Some(rows) = rows_of(params, tile, block) else { return 0 };
+        let (seen, seen_last) = (band.keys(rows.start, spec.shape.kv_len), band.keys(rows.end - 1, spec.shape.kv_len));
+        let first = (clamp(seen.start) - range.start) / tile.keys;
+        u64::from((clamp(seen_last.end) - range.start).div_ceil(tile.keys).saturating_sub(first))
     };
-    let items = u64::from(params.first)..u64::from(params.end);
+    let splits = u64::from(params.splits);
+    let items = u64::from(params.first).div_ceil(splits)..u64::from(params.end).div_ceil(splits);
     let blocks = u64::from(params.blocks);
     // Whole heads have the same tiles; what is left of the first and the last is counted block by block.
     let of_head: Vec<u64> = if blocks <= items.end - items.start { (0..blocks).map(visited).collect() } else { vec![] };
@@ -200,4 +202,17 @@ fn tiles(spec: &Spec, params: &Params, [rows, keys]: [u32; 2], raw: bool) -> (u6
         }
     }
     (seen, (items.end - items.start) * all)
+}
+
+/// The query rows of a block; `None` for one that only packed sequences may need.
+fn rows_of(params: &Params, tile: Workgroup, block: u64) -> Option<Range<u32>> {
+    let n = params.row_end - params.row0;
+    let (first, group) = (block as u32 * tile.rows, if tile.grouped { params.group } else { 1 });
+    let end = (first + tile.rows).min(n * group);
+    if first >= end {
+        return None;
+    }
+    let one_head = first / n == (end - 1) / n;
+    let (from, to) = if one_head { (first % n, (end - 1) % n + 1) } else { (0, n) };
+    Some(params.row0 + from..params.row0 + to)
 }

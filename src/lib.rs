@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod autotune;
 mod bound;
 mod caps;
 mod check;
@@ -21,13 +22,16 @@ pub mod shader;
 mod shape;
 mod spec;
 mod tensor;
+#[cfg(not(target_arch = "wasm32"))]
+mod tune;
 mod view;
 
 pub use wgpu;
 
 pub use crate::{
+    autotune::Autotune,
     bound::{Bindings, Bound},
-    caps::Caps,
+    caps::{Caps, DeviceKind},
     dtype::DType,
     error::Error,
     explain::Explanation,

@@ -112,6 +112,10 @@ shared_with_wgsl! {
         parts: u32,
         /// From one part to the next: elements of partial outputs, rows of their states.
         part_step: u32,
+        /// Work items that share the keys of one block of rows.
+        splits: u32,
+        /// Keys of each.
+        split_keys: u32,
         /// Words from one part's row states to the next.
         state_step: u32,
         /// Rows of the cosines and sines.
@@ -127,6 +131,8 @@ shared_with_wgsl! {
         key_vec4s: u32,
         /// vec4 of a row of weights in a chunk of values.
         chunk_vec4s: u32,
+        /// A uniform is a multiple of 16 bytes long.
+        padding: [u32; 2],
     }
 }
 

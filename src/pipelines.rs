@@ -36,12 +36,22 @@ pub(crate) struct Pipeline {
 pub(crate) struct Pipelines {
     device: wgpu::Device,
     checks: Checks,
+    cache: Option<wgpu::PipelineCache>,
     made: Mutex<LruCache<Kernel, Pipeline>>,
 }
 
 impl Pipelines {
-    pub(crate) fn new(device: wgpu::Device, checks: Checks) -> Self {
-        Self { device, checks, made: Mutex::new(LruCache::new(CAPACITY)) }
+    pub(crate) fn new(device: wgpu::Device, checks: Checks, cache: Option<wgpu::PipelineCache>) -> Self {
+        Self { device, checks, cache, made: Mutex::new(LruCache::new(CAPACITY)) }
+    }
+
+    /// The same, with no pipeline made yet.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.device.clone(), self.checks, self.cache.clone())
+    }
+
+    pub(crate) const fn device(&self) -> &wgpu::Device {
+        &self.device
     }
 
     /// The pipeline of a kernel, compiled if this is its first use.
@@ -80,7 +90,7 @@ impl Pipelines {
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache: self.cache.as_ref(),
         });
         Pipeline { pipeline, layout, declared }
     }

@@ -8,10 +8,11 @@ use std::{
 use lru::LruCache;
 
 use crate::{
+    autotune::Autotune,
     caps::Caps,
     dtype::DType,
     error::Error,
-    kernels::{Algorithm, Program},
+    kernels::{Algorithm, Choice, Program},
     params::Params,
     pipelines::{Checks, Pipeline, Pipelines, Scopes, lock},
     problem::Problem,
@@ -43,35 +44,65 @@ pub struct Attention {
 
 #[derive(Debug)]
 struct Inner {
-    device: wgpu::Device,
     caps: Caps,
     pipelines: Pipelines,
-    plans: Mutex<LruCache<(Problem, Option<Algorithm>), Plan>>,
+    tuned: Autotune,
+    plans: Mutex<LruCache<(Problem, Choice), Plan>>,
 }
 
 impl Attention {
     /// Attention on `device`, within the limits that it was created with.
     #[must_use]
     pub fn new(device: &wgpu::Device) -> Self {
-        Self::with(device, Caps::of(device), Checks::None)
+        let pipelines = Pipelines::new(device.clone(), Checks::None, None);
+        Self::with(Caps::of(device), pipelines, Autotune::default())
     }
 
     /// The same with the driver checking every index and every loop: several times slower, for hunting a fault.
     #[must_use]
     pub fn checked(device: &wgpu::Device) -> Self {
-        Self::with(device, Caps::of(device), Checks::All)
+        let pipelines = Pipelines::new(device.clone(), Checks::All, None);
+        Self::with(Caps::of(device), pipelines, Autotune::default())
+    }
+
+    /// The same with what only the adapter of the device knows: the sizes of its cooperative matrices. They are then used for
+    /// q, k, v and out in f16, if the device was made with
+    /// [`EXPERIMENTAL_COOPERATIVE_MATRIX`](wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX), `SUBGROUP`, `SUBGROUP_BARRIER` and
+    /// `SHADER_F16`; wgpu calls the first experimental, which is why nobody gets it unasked.
+    #[must_use]
+    pub fn with_adapter(&self, adapter: &wgpu::Adapter) -> Self {
+        let caps = self.inner.caps.clone().with_matrices(self.device(), adapter);
+        Self::with(caps, self.inner.pipelines.again(), self.inner.tuned.clone())
+    }
+
+    /// The same with the algorithms that were measured as the fastest, for the problems that were.
+    #[must_use]
+    pub fn with_autotune(&self, tuned: &Autotune) -> Self {
+        Self::with(self.inner.caps.clone(), self.inner.pipelines.again(), tuned.clone())
+    }
+
+    /// The same with pipelines taken from this cache, and added to it. [`Gpu::with_pipelines`](crate::Gpu::with_pipelines) does
+    /// it with a file.
+    #[must_use]
+    pub fn with_pipeline_cache(&self, cache: &wgpu::PipelineCache) -> Self {
+        let pipelines = Pipelines::new(self.device().clone(), self.inner.pipelines.checks(), Some(cache.clone()));
+        Self::with(self.inner.caps.clone(), pipelines, self.inner.tuned.clone())
     }
 
     /// The same on the same device as if it had no more than the means of `caps`.
     #[must_use]
     pub fn limited(&self, caps: Caps) -> Self {
-        Self::with(&self.inner.device, caps.within(&self.inner.caps), self.inner.pipelines.checks())
+        Self::with(caps.within(&self.inner.caps), self.inner.pipelines.again(), self.inner.tuned.clone())
     }
 
-    fn with(device: &wgpu::Device, caps: Caps, checks: Checks) -> Self {
-        let pipelines = Pipelines::new(device.clone(), checks);
+    fn with(caps: Caps, pipelines: Pipelines, tuned: Autotune) -> Self {
         let plans = Mutex::new(LruCache::new(CAPACITY));
-        Self { inner: Arc::new(Inner { device: device.clone(), caps, pipelines, plans }) }
+        Self { inner: Arc::new(Inner { caps, pipelines, tuned, plans }) }
+    }
+
+    /// The device.
+    pub(crate) fn device(&self) -> &wgpu::Device {
+        self.inner.pipelines.device()
     }
 
     /// What choices are made from.
@@ -83,13 +114,13 @@ impl Attention {
     /// Checks a problem against the device, chooses kernels and compiles them. The same problem again costs a look-up.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn plan(&self, problem: impl Into<Problem>) -> Result<Plan, Error> {
-        pollster::block_on(self.plan_any(problem.into(), None))
+        pollster::block_on(self.plan_any(problem.into(), Choice::Suggested))
     }
 
     /// [`plan`](Self::plan) by this algorithm, or why it cannot.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn plan_with(&self, algorithm: Algorithm, spec: &Spec) -> Result<Plan, Error> {
-        pollster::block_on(self.plan_any(spec.into(), Some(algorithm)))
+        pollster::block_on(self.plan_any(spec.into(), Choice::Asked(algorithm)))
     }
 
     /// [`plan`](Self::plan) where one cannot block.
@@ -98,27 +129,31 @@ impl Attention {
         problem: impl Into<Problem>,
     ) -> impl Future<Output = Result<Plan, Error>> + wgpu::WasmNotSend {
         let problem = problem.into();
-        async move { self.plan_any(problem, None).await }
+        async move { self.plan_any(problem, Choice::Suggested).await }
     }
 
     /// [`plan_with`](Self::plan_with) where one cannot block.
     pub async fn plan_with_async(&self, algorithm: Algorithm, spec: &Spec) -> Result<Plan, Error> {
-        self.plan_any(spec.into(), Some(algorithm)).await
+        self.plan_any(spec.into(), Choice::Asked(algorithm)).await
     }
 
-    async fn plan_any(&self, problem: Problem, forced: Option<Algorithm>) -> Result<Plan, Error> {
-        let key = (problem, forced);
+    async fn plan_any(&self, problem: Problem, choice: Choice) -> Result<Plan, Error> {
+        let key = (problem, choice);
         if let Some(plan) = lock(&self.inner.plans).get(&key) {
             return Ok(plan.clone());
         }
-        let plan = self.make(&key.0, forced).await?;
+        let plan = self.make(&key.0, choice).await?;
         lock(&self.inner.plans).put(key, plan.clone());
         Ok(plan)
     }
 
-    async fn make(&self, problem: &Problem, forced: Option<Algorithm>) -> Result<Plan, Error> {
-        let Inner { device, caps, pipelines, .. } = &*self.inner;
-        let program = Program::new(problem, caps, forced)?;
+    async fn make(&self, problem: &Problem, choice: Choice) -> Result<Plan, Error> {
+        let (Inner { caps, pipelines, tuned, .. }, device) = (&*self.inner, self.device());
+        let choice = match (choice, problem) {
+            (Choice::Suggested, Problem::Attention(spec)) => tuned.get(spec, caps).map_or(choice, Choice::Measured),
+            _ => choice,
+        };
+        let program = Program::new(problem, caps, choice)?;
         let mut compiled = Vec::with_capacity(program.kernels.len());
         for kernel in &program.kernels {
             compiled.push(pipelines.get(*kernel).await?);

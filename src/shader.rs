@@ -31,13 +31,22 @@ parts! {
     NO_LSE = "no_lse.wgsl",
     CLASSES = "classes.wgsl",
     NO_CLASSES = "no_classes.wgsl",
-    TILE = "tile.wgsl",
-    TILE_DENSE = "tile_dense.wgsl",
-    TILE_LENGTHS = "tile_lengths.wgsl",
-    TILE_PACKED = "tile_packed.wgsl",
+    HEADS = "heads.wgsl",
+    ROWS = "rows.wgsl",
+    ROW_GROUPS = "row_groups.wgsl",
+    BLOCK = "block.wgsl",
+    BLOCK_DENSE = "block_dense.wgsl",
+    BLOCK_LENGTHS = "block_lengths.wgsl",
+    BLOCK_PACKED = "block_packed.wgsl",
+    LANES = "lanes.wgsl",
+    COLUMNS = "columns.wgsl",
+    PAIRS = "pairs.wgsl",
+    FINISH = "finish.wgsl",
+    ROW_ALONE = "row_alone.wgsl",
+    ROW_SHUFFLE = "row_shuffle.wgsl",
     TILE_SCORES = "tile_scores.wgsl",
-    TILE_PAIRS = "tile_pairs.wgsl",
     TILE_VALUES = "tile_values.wgsl",
+    NO_V = "no_v.wgsl",
     NO_OUT = "no_out.wgsl",
     NO_VALUES = "no_values.wgsl",
     NO_PARTS = "no_parts.wgsl",
@@ -112,11 +121,12 @@ pub(crate) struct Text {
     /// Whether a tensor is of 16-bit floats, and whether the device's own are used.
     half: bool,
     native: bool,
+    matrices: bool,
 }
 
 impl Text {
     pub(crate) const fn new(shared_buffer: bool) -> Self {
-        Self { wgsl: String::new(), shared_buffer, half: false, native: false }
+        Self { wgsl: String::new(), shared_buffer, half: false, native: false, matrices: false }
     }
 
     fn uses(&mut self, access: Access) {
@@ -131,6 +141,15 @@ impl Text {
 
     pub(crate) fn flag(mut self, name: &str, value: bool) -> Self {
         self.wgsl += &format!("const {name} = {value};\n");
+        self
+    }
+
+    /// Names the cooperative matrices of this size: two kinds of factors of 16-bit floats, and 32-bit sums.
+    pub(crate) fn matrices(mut self, size: u32) -> Self {
+        (self.matrices, self.native) = (true, true);
+        for (name, element, role) in [("MatrixA", "f16", "A"), ("MatrixB", "f16", "B"), ("MatrixC", "f32", "C")] {
+            self.wgsl += &format!("alias {name} = coop_mat{size}x{size}<{element}, {role}>;\n");
+        }
         self
     }
 
@@ -206,7 +225,11 @@ impl Text {
 
     /// The whole text.
     pub(crate) fn finish(self) -> String {
-        let enable = if self.native { "enable f16;\n" } else { "" };
+        let mut enable = String::from(if self.native { "enable f16;\n" } else { "" });
+        if self.matrices {
+            // The second for matrices behind conditions that are uniform, which naga cannot see.
+            enable += "enable wgpu_cooperative_matrix;\ndiagnostic(off, derivative_uniformity);\n";
+        }
         let half = if self.half { HALF } else { "" };
         let wgsl = format!("{enable}{}\n{half}", self.wgsl);
         // One dispatch may not bind a buffer both as read-only and as writable.

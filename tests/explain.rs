@@ -33,7 +33,7 @@ fn skipped_tiles_are_counted_for_each_kernel() {
     let causal = Spec::new(SHAPE).mask(Mask::causal()).align(Align::End);
     assert_eq!(tiles(&Spec::new(SHAPE)), [ALL]);
     assert_eq!(tiles(&causal), [CAUSAL]);
-    assert_eq!(tiles(&causal.clone().weights()), [CAUSAL, CAUSAL], "prefill and scores");
+    assert_eq!(tiles(&causal.clone().weights()), [CAUSAL, CAUSAL], "tile and scores");
     assert_eq!(tiles(&causal.clone().scores(ScoreStage::Masked)), [CAUSAL, CAUSAL]);
     assert_eq!(
         tiles(&causal.clone().scores(ScoreStage::Scaled)),
@@ -65,7 +65,7 @@ fn features_have_a_line_each() {
     let spec = spec.append_rotated(2, ROTARY).only(0..1, 3..9).kv_type(DType::Bf16);
     let said = said(&spec, Caps::webgpu());
     for line in [
-        "algorithm   prefill: one pass, and no memory for the attention weights",
+        "algorithm   tile: on a GPU, tiles in workgroup memory read keys and values least often",
         "head_dim 64, value_dim 64, query i sees keys up to its own key+0, the last query standing at the last key",
         "2 new keys appended to each item, 32 elements of each key turned",
         "key lengths that the device reads",
@@ -78,7 +78,7 @@ fn features_have_a_line_each() {
         "precision   q f32, k and v bf16, out f32; accumulated in f32",
         "kernel      rotary: rows bf16 in words, four at a time; out bf16 in words, four at a time",
         "kernel      classify: bias and keep-mask, one at a time",
-        "kernel      prefill: q f32, four at a time; k bf16 in words, four at a time; v bf16 in words, four at a time; \
+        "kernel      tile: q f32, four at a time; k bf16 in words, four at a time; v bf16 in words, four at a time; \
          out f32, four at a time",
     ] {
         assert!(said.iter().any(|said| said == line), "{line:?} is not among\n{}", said.join("\n"));

@@ -15,8 +15,10 @@ const ORDER: &[&[&str]] = &[
     &["kernels"],
     &["reference"],
     &["pipelines"],
+    &["autotune"],
     &["plan"],
     &["bound"],
+    &["tune"],
     &["explain"],
     &["gpu"],
 ];
@@ -27,8 +29,8 @@ const REFERENCE_USES_UP_TO: &str = "spec";
 /// The one file before `pipelines` that looks at a device: it turns it into plain data.
 const READS_DEVICE: &str = "caps";
 
-/// The one file with `unsafe` in it.
-const UNSAFE: &str = "pipelines";
+/// The files with `unsafe` in them: trusted shaders; what wgpu calls experimental; data that a driver trusts.
+const UNSAFE: [&str; 3] = ["gpu/cache.rs", "gpu/mod.rs", "pipelines.rs"];
 
 /// A file of src/: its place in the order, its path from src/, its code without comments.
 struct Source {
@@ -134,7 +136,7 @@ fn faults(source: &Source) -> Vec<String> {
     if before_devices && words(&code, "wgpu").count() > 0 {
         faults.push(format!("{path}: it names wgpu"));
     }
-    if module != UNSAFE && words(&code, "unsafe").count() > 0 {
+    if !UNSAFE.contains(&path.as_str()) && words(&code, "unsafe").count() > 0 {
         faults.push(format!("{path}: it has unsafe code"));
     }
     faults
@@ -152,12 +154,15 @@ fn files_use_only_what_stands_before_them() {
 }
 
 #[test]
-fn unsafe_stands_in_one_place_with_its_reason() {
+fn unsafe_stands_in_few_places_each_with_its_reason() {
     let all = layered();
-    let places: Vec<_> = all.iter().filter(|source| words(&source.code(), "unsafe").count() > 0).collect();
-    let [place] = places[..] else { panic!("{:?}", places.iter().map(|source| &source.path).collect::<Vec<_>>()) };
-    assert_eq!(words(&place.code(), "unsafe").count(), 1);
-    assert_eq!(place.text.matches("// SAFETY:").count(), 1);
+    let mut places: Vec<_> = all.iter().filter(|source| words(&source.code(), "unsafe").count() > 0).collect();
+    places.sort_by_key(|source| &source.path);
+    assert_eq!(places.iter().map(|source| source.path.as_str()).collect::<Vec<_>>(), UNSAFE);
+    for place in places {
+        assert_eq!(words(&place.code(), "unsafe").count(), 1, "{}", place.path);
+        assert_eq!(place.text.matches("// SAFETY:").count(), 1, "{}", place.path);
+    }
 }
 
 #[test]

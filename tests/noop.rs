@@ -17,7 +17,7 @@ use std::{
 use wgpu_attention::{
     Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Merge, Order,
     Pairs, Plan, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
-    kernels::{Kernel, Program},
+    kernels::{Choice, Kernel, Needs, Program},
     params::Params,
     shader::{Kind, declared},
     wgpu,
@@ -122,7 +122,7 @@ fn pipeline(device: &wgpu::Device, wgsl: &str) -> wgpu::ComputePipeline {
 fn every_kernel_is_a_pipeline_at_default_limits() {
     let noop = Noop::new();
     let kernels = Kernel::all(&[Caps::webgpu()]);
-    assert!(!kernels.iter().any(Kernel::needs_f16), "every WebGPU device runs them");
+    assert!(kernels.iter().all(|kernel| kernel.needs() == Needs::default()), "every WebGPU device runs them");
     for kernel in &kernels {
         pipeline(&noop.device, &kernel.shader().source());
         assert_eq!(noop.uncaught(), 0, "{kernel:?}");
@@ -190,21 +190,32 @@ fn devices(noop: &Noop) -> [Attention; 3] {
     [noop.attention.clone(), Attention::checked(&noop.device), noop.attention.limited(short)]
 }
 
+/// The plans for a problem, by every algorithm that can compute it.
+fn plans(attention: &Attention, problem: &Problem) -> Vec<Plan> {
+    let made = match problem {
+        Problem::Attention(spec) => Algorithm::candidates(spec, attention.caps())
+            .expect("a legal spec")
+            .into_iter()
+            .map(|algorithm| attention.plan_with(algorithm, spec))
+            .collect(),
+        _ => vec![attention.plan(problem)],
+    };
+    let short = attention.caps().binding_bytes == 8192;
+    let plans = made.into_iter().filter_map(|plan| match plan {
+        // A table of cosines, or the parts of a merge, that one dispatch needs whole; very many pieces.
+        Err(Error::BindingLimit { .. } | Error::TooLarge { .. }) if short => None,
+        plan => Some(plan.unwrap_or_else(|error| panic!("{problem:?}: {error}"))),
+    });
+    plans.inspect(|plan| assert_eq!(plan.problem(), problem)).collect()
+}
+
 #[test]
 fn every_program_binds_and_records() {
     let noop = Noop::new();
     let problems: Vec<_> = specs().into_iter().map(Problem::from).chain(features()).collect();
     let (mut seen, mut cut) = (BTreeMap::new(), 0);
     for attention in devices(&noop) {
-        for problem in &problems {
-            let plan = match attention.plan(problem) {
-                // A table of cosines, or the parts of a merge, that one dispatch needs whole; very many pieces.
-                Err(Error::BindingLimit { .. } | Error::TooLarge { .. }) if attention.caps().binding_bytes == 8192 => {
-                    continue;
-                }
-                plan => plan.unwrap_or_else(|error| panic!("{problem:?}: {error}")),
-            };
-            assert_eq!(plan.problem(), problem);
+        for plan in problems.iter().flat_map(|problem| plans(&attention, problem)) {
             let bound = noop.bound(&plan);
             noop.submitted(|encoder| bound.encode(encoder));
             cut += usize::from(plan.steps() > 2 * plan.kernels().count());
@@ -213,7 +224,8 @@ fn every_program_binds_and_records() {
     }
     println!("{cut} plans of pieces; kernels: {seen:?}");
     assert!(cut > 20, "few problems were cut");
-    assert_eq!(seen.into_keys().collect::<BTreeSet<_>>(), BTreeSet::from(Kernel::NAMES));
+    let all: BTreeSet<_> = Kernel::NAMES.into_iter().filter(|name| *name != "matrix").collect();
+    assert_eq!(seen.into_keys().collect::<BTreeSet<_>>(), all, "all but matrices, which this device does not have");
 }
 
 #[test]
@@ -221,7 +233,7 @@ fn steps_cover_the_work_once() {
     let long = Shape { q_len: 40000, kv_len: 40000, head_dim: 64, value_dim: 64, batch: 1, ..SHAPE };
     let caps = [Caps { binding_bytes: 1 << 40, ..Caps::webgpu() }, Caps { workgroups: 3, ..Caps::webgpu() }];
     for spec in specs().into_iter().chain([Spec::new(long)]) {
-        for program in caps.iter().filter_map(|caps| Program::new(&spec, caps, None).ok()) {
+        for program in caps.iter().filter_map(|caps| Program::new(&spec, caps, Choice::Suggested).ok()) {
             let shape = spec.shape();
             let mut ends = vec![0; program.groups.len()];
             for step in &program.steps {
@@ -233,19 +245,25 @@ fn steps_cover_the_work_once() {
                 assert!(first < end && x == grid_x && x * y >= workgroups && x * (y - 1) < workgroups);
                 ends[step.group] = end;
             }
-            for (group, end) in program.groups.iter().zip(ends) {
-                let blocks = shape.q_len.div_ceil(program.kernels[group.kernel].shader().workgroup().rows);
-                assert_eq!(end, shape.batch * shape.q_heads * blocks);
+            for (index, (group, end)) in program.groups.iter().zip(ends).enumerate() {
+                let tile = program.kernels[group.kernel].shader().workgroup();
+                if tile.rows == 0 {
+                    continue; // what merges
+                }
+                let sharing = if tile.grouped { shape.q_heads / shape.kv_heads } else { 1 };
+                let blocks = (shape.q_len * sharing).div_ceil(tile.rows) * (shape.q_heads / sharing);
+                let splits = program.steps.iter().find(|step| step.group == index).map_or(1, |step| step.params.splits);
+                assert_eq!(end, shape.batch * blocks * splits);
             }
         }
     }
-    let wide = |workgroups| Program::new(&specs()[48], &Caps { workgroups, ..Caps::webgpu() }, None);
+    let wide = |workgroups| Program::new(&specs()[48], &Caps { workgroups, ..Caps::webgpu() }, Choice::Suggested);
     let grids = |program: Program| program.steps.iter().map(|step| step.grid).collect::<Vec<_>>();
     assert_eq!(wide(65535).map(grids), Ok(vec![[35000, 2]]));
     assert!(wide(300).map(grids).is_ok_and(|grids| grids.iter().all(|grid| grid[0] <= 300 && grid[1] <= 300)));
 }
 
-/// Every pair of a query and a key is in one prefill dispatch of a problem whose tensors are bound in pieces.
+/// Every pair of a query and a key is in one dispatch of the forward kernel of a problem whose tensors are bound in pieces.
 #[test]
 fn pieces_cover_every_pair_once() {
     let shape = Shape { batch: 3, q_heads: 4, kv_heads: 2, q_len: 90, kv_len: 130, head_dim: 8, value_dim: 8 };
@@ -254,7 +272,7 @@ fn pieces_cover_every_pair_once() {
         for binding_bytes in [1024, 2048, 4096, 8192, 1 << 20] {
             let caps = Caps { binding_bytes, ..Caps::webgpu() };
             let spec = Spec::new(shape).order(order).bias(square, 130);
-            let program = Program::new(spec, &caps, None).expect("a row is short");
+            let program = Program::new(spec, &caps, Choice::Suggested).expect("a row is short");
             let mut times = vec![0; 3 * 4 * 90 * 130];
             for step in &program.steps {
                 let group = &program.groups[step.group];
@@ -263,7 +281,7 @@ fn pieces_cover_every_pair_once() {
                     windows.iter().all(|window| window.bytes.end - window.bytes.start <= binding_bytes),
                     "{windows:?}"
                 );
-                if program.kernels[group.kernel].shader().name() != "prefill" {
+                if program.kernels[group.kernel].shader().name() != "tile" {
                     continue;
                 }
                 let p = step.params;
@@ -287,7 +305,7 @@ fn ranges_of_steps_are_recorded_or_refused() {
     let noop = Noop::new();
     let plan = noop.attention.plan(Spec::new(SHAPE).sinks().weights()).expect("the spec is fine");
     let bound = noop.bound(&plan);
-    assert_eq!(plan.kernels().collect::<Vec<_>>(), ["pack", "prefill", "scores"]);
+    assert_eq!(plan.kernels().collect::<Vec<_>>(), ["pack", "row", "scores"]);
     assert_eq!((plan.steps(), bound.steps()), (3, 3));
     for steps in [0..3, 0..1, 1..3, 2..2, 0..0, 3..3] {
         noop.submitted(|encoder| assert_eq!(bound.encode_steps(encoder, steps.clone()), Ok(())));
@@ -377,7 +395,7 @@ fn values_and_futures_cross_threads() {
     let (spec, gpu) = (Spec::new(SHAPE), Gpu::from_device(noop.device.clone(), noop.queue.clone()));
     let inputs = Inputs::new(&[], &[], &[]);
     sent(noop.attention.plan_async(&spec));
-    sent(noop.attention.plan_with_async(Algorithm::Prefill, &spec));
+    sent(noop.attention.plan_with_async(Algorithm::Tile, &spec));
     sent(gpu.run_async(&spec, &inputs));
     sent(gpu.run_with_progress(&spec, &inputs, |_| ()));
     sent(Gpu::request());

@@ -17,8 +17,8 @@ mod problem;
 
 use problem::{Problem, Way, near};
 use wgpu_attention::{
-    Align, Caps, Inputs, Mask, Outputs, ScoreStage, Shape, Spec,
-    kernels::{Prefill, Shader},
+    Align, Caps, DeviceKind, Inputs, Mask, Outputs, ScoreStage, Shape, Spec,
+    kernels::{Decode, Row, Shader, Tile},
     reference::{Tiles, attention, check, naive, row, tiled},
 };
 
@@ -146,11 +146,18 @@ fn tiles() -> Vec<Tiles> {
     for value_dim in [1, 128, 256, 512] {
         for workgroup_bytes in [16384, 32768] {
             let caps = Caps { workgroup_bytes, ..Caps::webgpu() };
-            let kernel = Prefill::new(&Spec::new(Shape { value_dim, ..problem::SHAPE }), &caps).expect("it fits");
+            let kernel = Tile::new(&Spec::new(Shape { value_dim, ..problem::SHAPE }), &caps).expect("it fits");
             let workgroup = kernel.workgroup();
             all.push(Tiles { rows: workgroup.rows, keys: workgroup.keys });
         }
     }
+    let cpu = Caps { kind: DeviceKind::Cpu, ..Caps::webgpu() };
+    for subgroups in [None, Some([4, 4]), Some([8, 8])] {
+        let kernel = Row::new(&Spec::new(problem::SHAPE), &Caps { subgroups, ..cpu.clone() }).expect("it fits");
+        all.push(Tiles { rows: kernel.workgroup().rows, keys: kernel.keys_at_a_time() });
+    }
+    let decode = Decode::new(&Spec::new(problem::SHAPE), &cpu).expect("it fits").workgroup();
+    all.push(Tiles { rows: decode.rows, keys: decode.keys });
     all.sort_by_key(|tiles| (tiles.rows, tiles.keys));
     all.dedup();
     all

@@ -16,17 +16,17 @@ use std::{
 use naga::{
     AddressSpace, Expression, Literal, Module, ScalarKind, StorageAccess, TypeInner,
     proc::Layouter,
-    valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
+    valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator},
 };
 use wgpu_attention::{
-    Caps,
-    kernels::Kernel,
+    Caps, DeviceKind,
+    kernels::{Kernel, Needs},
     params::Params,
     shader::{Declared, Kind, declared},
     wgpu,
 };
 
-/// A kernel whose text naga accepts with no capability beyond WebGPU's, that of 16-bit floats aside where it says so.
+/// A kernel whose text naga accepts with no capability beyond WebGPU's, but those that it says it needs.
 struct Reflected {
     kernel: Kernel,
     wgsl: String,
@@ -36,16 +36,21 @@ struct Reflected {
 
 fn reflect(kernel: Kernel) -> Reflected {
     let wgsl = kernel.shader().source();
-    let valid = validated(&wgsl, kernel.needs_f16());
+    let valid = validated(&wgsl, kernel.needs());
     let (module, info) = valid.unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
     Reflected { kernel, wgsl, module, info }
 }
 
-fn validated(wgsl: &str, f16: bool) -> Result<(Module, ModuleInfo), String> {
+fn validated(wgsl: &str, needs: Needs) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32
-        | if f16 { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
-    let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
+    let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    capabilities.set(Capabilities::SHADER_FLOAT16, needs.f16);
+    capabilities.set(Capabilities::SUBGROUP, needs.subgroups);
+    capabilities.set(Capabilities::SUBGROUP_BARRIER | Capabilities::COOPERATIVE_MATRIX, needs.matrices);
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .subgroup_operations(if needs.subgroups { SubgroupOperationSet::all() } else { SubgroupOperationSet::empty() })
+        .subgroup_stages(if needs.subgroups { ShaderStages::COMPUTE } else { ShaderStages::empty() })
+        .validate(&module);
     Ok((module, info.map_err(|error| error.emit_to_string(wgsl))?))
 }
 
@@ -54,12 +59,24 @@ fn least() -> [Caps; 2] {
     [Caps::webgpu(), Caps { f16: true, ..Caps::webgpu() }]
 }
 
-/// Every kernel of the least devices, and of one with twice the workgroup memory.
-static KERNELS: LazyLock<Vec<Reflected>> = LazyLock::new(|| {
-    let [plain, f16] = least();
+/// Devices with more: memory; subgroups, on a CPU or not; matrices, large and small.
+fn more() -> [Caps; 6] {
     let large = Caps { workgroup_bytes: 32768, invocations: 1024, ..Caps::webgpu() };
-    Kernel::all(&[plain, f16, large]).into_iter().map(reflect).collect()
-});
+    let cpu = Caps { kind: DeviceKind::Cpu, ..large.clone() };
+    let matrices = Caps { f16: true, matrix: Some(16), subgroups: Some([32, 32]), ..large.clone() };
+    [
+        Caps { subgroups: Some([4, 128]), ..Caps::webgpu() },
+        Caps { subgroups: Some([8, 8]), f16: true, matrix: Some(8), ..cpu.clone() },
+        Caps { workgroup_bytes: 49152, ..matrices.clone() },
+        large,
+        cpu,
+        matrices,
+    ]
+}
+
+/// Every kernel of all these devices.
+static KERNELS: LazyLock<Vec<Reflected>> =
+    LazyLock::new(|| Kernel::all(&[&least()[..], &more()[..]].concat()).into_iter().map(reflect).collect());
 
 /// Runs a check of every kernel and names those that fail.
 fn each(check: impl Fn(&Reflected) -> Result<(), String>) {
@@ -78,10 +95,13 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, wanted: &T) -> Re
 
 #[test]
 fn lower_to_every_target() {
-    each(|Reflected { kernel, module, info, .. }| lower::to_all(module, info, kernel.needs_f16()));
-    let f16 = KERNELS.iter().filter(|reflected| reflected.kernel.needs_f16()).count();
-    println!("{f16} of {} kernels need 16-bit floats", KERNELS.len());
-    assert!(f16 > 0 && f16 < KERNELS.len() / 2);
+    each(|Reflected { kernel, module, info, .. }| lower::to_all(module, info, kernel.needs()));
+    let mut needs = BTreeMap::new();
+    for reflected in &*KERNELS {
+        *needs.entry(format!("{:?}", reflected.kernel.needs())).or_insert(0) += 1;
+    }
+    println!("{needs:#?} of {} kernels", KERNELS.len());
+    assert!(needs[&format!("{:?}", Needs::default())] > KERNELS.len() / 4 && needs.len() == 5, "few kinds of needs");
 }
 
 #[test]
@@ -211,8 +231,8 @@ fn unsafe_floats(module: &Module) -> Vec<String> {
 fn no_literal_is_infinite() {
     each(|reflected| same("floats", &unsafe_floats(&reflected.module), &vec![]));
     let bits = "fn f() -> f32 { return bitcast<f32>(0xff800000u); }";
-    assert!(validated(bits, false).map_or(true, |(module, _)| !unsafe_floats(&module).is_empty()));
-    assert!(validated("const X: f32 = 1e39;", false).is_err());
+    assert!(validated(bits, Needs::default()).map_or(true, |(module, _)| !unsafe_floats(&module).is_empty()));
+    assert!(validated("const X: f32 = 1e39;", Needs::default()).is_err());
 }
 
 /// What is wrong with the header of a file of shaders/.
@@ -254,7 +274,7 @@ fn files_have_headers_and_uses() {
     assert_eq!(header_faults("fn f() {}").len(), 2);
     assert_eq!(header_faults("// It has a sentence.\n// Host  src/no_such.rs\n").len(), 1);
     assert_eq!(
-        header_faults("// It has a sentence.\n// Needs  tile.wgsl, tiles.wgsl\n// Host  src/spec.rs\n").len(),
+        header_faults("// It has a sentence.\n// Needs  block.wgsl, blocks.wgsl\n// Host  src/spec.rs\n").len(),
         1
     );
 }

@@ -11,7 +11,8 @@ use std::collections::HashSet;
 
 use wgpu_attention::{
     Align, Angles, Caps, DType, Data, Error, Inputs, Layout, MAX_LEN, Mask, Merge, Order, Pairs, Problem, Rope, Rotary,
-    ScoreStage, Shape, Slopes, Spec, Tensor, kernels::Program,
+    ScoreStage, Shape, Slopes, Spec, Tensor,
+    kernels::{Choice, Program},
 };
 
 const SHAPE: Shape = Shape { batch: 2, q_heads: 4, kv_heads: 2, q_len: 3, kv_len: 5, head_dim: 8, value_dim: 6 };
@@ -247,7 +248,8 @@ fn sizes_overflow_with_a_name() {
 #[test]
 fn work_is_limited() {
     let (least, unlimited) = (Caps::webgpu(), Caps { binding_bytes: u64::MAX, ..Caps::webgpu() });
-    let refusal = |shape, caps| Program::new(Spec::new(shape), caps, None).map(|_| ()).map_err(|e| e.to_string());
+    let refusal =
+        |shape, caps| Program::new(Spec::new(shape), caps, Choice::Suggested).map(|_| ()).map_err(|e| e.to_string());
     let long =
         Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1 << 20, kv_len: 1 << 20, head_dim: 512, value_dim: 512 };
     let dispatches = refusal(Shape { q_heads: 7, ..long }, &unlimited).expect_err("it is 10^16 operations");

@@ -1,5 +1,7 @@
 //! For those without a device: adapter choice, upload, run, read back.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod cache;
 mod run;
 
 use std::{num::NonZeroUsize, sync::Mutex};
@@ -28,6 +30,9 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     attention: Attention,
+    /// Where compiled pipelines are kept, for other processes.
+    #[cfg(not(target_arch = "wasm32"))]
+    pipelines: Option<wgpu::PipelineCache>,
     sessions: Mutex<LruCache<Problem, Session>>,
 }
 
@@ -49,11 +54,45 @@ impl Gpu {
     /// [`request`](Self::request) with this preference among adapters that the environment does not name.
     pub async fn prefer(preference: wgpu::PowerPreference) -> Result<Self, Error> {
         let adapter = Self::adapter(preference).await?;
+        Self::open(&adapter, wgpu::Features::empty(), wgpu::ExperimentalFeatures::disabled()).await
+    }
+
+    /// [`new`](Self::new) with cooperative matrices where the device has them, which wgpu calls experimental
+    /// ([`Attention::with_adapter`]).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn experimental() -> Result<Self, Error> {
+        pollster::block_on(Self::request_experimental())
+    }
+
+    /// [`experimental`](Self::experimental) where one cannot block.
+    #[expect(unsafe_code, reason = "wgpu wants to hear that experiments may go wrong")]
+    pub async fn request_experimental() -> Result<Self, Error> {
+        let preference = wgpu::PowerPreference::from_env().unwrap_or(wgpu::PowerPreference::HighPerformance);
+        let adapter = Self::adapter(preference).await?;
+        let wanted = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP_BARRIER;
+        // SAFETY: the one experimental feature is used by shaders/matrix.wgsl alone, which keeps to sizes that the adapter
+        // declares and to matrices inside its own workgroup memory.
+        let allowed = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        let gpu = Self::open(&adapter, wanted, allowed).await?;
+        Ok(Self { attention: gpu.attention.with_adapter(&adapter), ..gpu })
+    }
+
+    /// A device with what shaders use, what callers use who time their passes or keep pipelines, and what else is wanted, as far
+    /// as the adapter has it.
+    async fn open(
+        adapter: &wgpu::Adapter,
+        wanted: wgpu::Features,
+        experimental_features: wgpu::ExperimentalFeatures,
+    ) -> Result<Self, Error> {
+        let usual = wgpu::Features::SHADER_F16
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::PIPELINE_CACHE;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgpu-attention"),
-            // 16-bit floats for shaders, and timestamps for callers who time their passes.
-            required_features: adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY),
+            required_features: adapter.features() & (usual | wanted),
             required_limits: adapter.limits(),
+            experimental_features,
             ..Default::default()
         };
         let device = adapter.request_device(&descriptor).await;
@@ -97,7 +136,14 @@ impl Gpu {
     #[must_use]
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let attention = Attention::new(&device);
-        Self { attention, device, queue, sessions: Mutex::new(LruCache::new(SESSIONS)) }
+        Self {
+            attention,
+            device,
+            queue,
+            #[cfg(not(target_arch = "wasm32"))]
+            pipelines: None,
+            sessions: Mutex::new(LruCache::new(SESSIONS)),
+        }
     }
 
     /// The device.

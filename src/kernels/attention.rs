@@ -1,19 +1,22 @@
 //! Attention as kernels: what lies in the workspace, and which dispatch computes what.
 //!
 //! ```text
-//! append  pack  { classify  prefill  (merge)  (classify  scores: weights) } of each piece  (scores: a raw stage)
+//! append  pack  { classify  forward  (merge)  (classify  scores: weights) } of each piece  (scores: a raw stage)
 //! ```
 //!
 //! The workspace holds, one after the other: small inputs packed together; row states of a piece, for each part of the keys and
 //! for the whole; the classes of a piece's tiles; and, in a binding of its own, the partial outputs of a piece whose keys are cut.
 
+use std::ops::Range;
+
 use super::{
-    Algorithm, Classify, Kernel, Merge, Prefill, Rotary, Scores, Shader,
+    Choice, Classify, Kernel, Merge, Rotary, Scores, Workgroup,
     program::{Builder, Window, over, place},
     region::{Axis, Operand, Piece, Region, Span, cut},
     workspace::{Classes, Partial, Words, states},
 };
 use crate::{
+    caps::DeviceKind,
     error::Error,
     layout::Layout,
     mask::Align,
@@ -23,17 +26,20 @@ use crate::{
     tensor::Tensor,
 };
 
+/// Fewest keys for a work item of its own.
+const SPLIT_KEYS: u32 = 256;
+
+/// Most bytes of partial outputs that splitting may cost.
+const SPLIT_BYTES: u64 = 1 << 20;
+
 /// The inputs that are packed, in order.
 const SMALL: [Tensor; 5] = [Tensor::Slopes, Tensor::Sinks, Tensor::KvLens, Tensor::CuQ, Tensor::CuK];
 
-pub(super) fn build(builder: &mut Builder<'_>, spec: &Spec, forced: Option<Algorithm>) -> Result<(), Error> {
-    builder.program.algorithm = Some(forced.unwrap_or(Algorithm::Prefill));
-    builder.program.because = match forced {
-        Some(_) => "the caller asked for it",
-        None => "one pass, and no memory for the attention weights",
-    };
+pub(super) fn build(builder: &mut Builder<'_>, spec: &Spec, choice: Choice) -> Result<(), Error> {
+    let (algorithm, forward, because) = choice.kernel(spec, builder.caps)?;
+    (builder.program.algorithm, builder.program.because) = (Some(algorithm), because);
     append(builder, spec)?;
-    let mut attention = Attention::new(builder, spec)?;
+    let mut attention = Attention::new(builder, spec, forward);
     attention.pack()?;
     if spec.out || spec.lse || spec.weights {
         attention.forward()?;
@@ -62,18 +68,25 @@ struct Attention<'a, 'b> {
     spec: &'a Spec,
     words: Words,
     params: Params,
-    prefill: Prefill,
-    /// Query rows and keys of a tile.
-    tile: [u32; 2],
+    forward: Kernel,
+}
+
+/// Parts into which the keys of a piece are cut: as many again as it has in memory, by work items that share them.
+#[derive(Clone, Copy, Debug)]
+struct Split {
+    splits: u32,
+    keys: u32,
 }
 
 impl<'a, 'b> Attention<'a, 'b> {
-    fn new(builder: &'a mut Builder<'b>, spec: &'a Spec) -> Result<Self, Error> {
-        let prefill = Prefill::new(spec, builder.caps)?;
-        let workgroup = prefill.workgroup();
-        let tile = [workgroup.rows, workgroup.keys];
-        let (params, words) = (params(spec, prefill.loops()), Words::default());
-        Ok(Self { builder, spec, words, params, prefill, tile })
+    fn new(builder: &'a mut Builder<'b>, spec: &'a Spec, forward: Kernel) -> Self {
+        let (params, words) = (params(spec), Words::default());
+        Self { builder, spec, words, params, forward }
+    }
+
+    /// The tiles of the forward kernel.
+    fn tiles(&self) -> Workgroup {
+        self.forward.shader().workgroup()
     }
 
     /// Small inputs into the workspace.
@@ -138,7 +151,7 @@ impl<'a, 'b> Attention<'a, 'b> {
             operands.into_iter().filter(|operand| self.spec.out || operand.view.tensor != Tensor::V).collect();
         let whole = if self.spec.out || self.spec.lse { self.all() } else { self.only() };
         // One row of tiles is the least work that a watchdog must let pass.
-        let pair = u64::from(self.tile[0]) * self.pair_flops();
+        let pair = u64::from(self.tiles().rows) * self.pair_flops();
         let keys = (self.builder.step_flops() / pair).clamp(1, u64::from(u32::MAX)) as u32;
         let limits = self.builder.limits(keys);
         let too_long = |piece: &Piece| self.words_of(piece).too_long(limits.window);
@@ -158,46 +171,74 @@ impl<'a, 'b> Attention<'a, 'b> {
     fn words_of(&self, piece: &Piece) -> Words {
         let region = &piece.region;
         let rows = (region.batch.len() * region.heads.len() * region.rows.len()) as u64;
-        let cuts = piece.parts.len() as u64;
+        let cuts = piece.parts.len() as u64 * u64::from(self.split(piece).splits);
         let states = match (cuts > 1, self.spec.weights) {
             (true, _) => cuts + 1,
             (false, weights) => u64::from(weights),
         };
         let vec4s = u64::from(self.spec.shape().value_dim.div_ceil(4));
         let partial = if cuts > 1 && self.spec.out { cuts * rows * vec4s * 4 } else { 0 };
-        let widest = piece.parts.iter().map(|keys| region.over(keys.clone())).map(|part| self.classes(&part).words());
+        let widest = piece
+            .parts
+            .iter()
+            .map(|keys| region.over(keys.clone()))
+            .map(|part| self.classes(&part, self.tiles()).words());
         Words { states: 2 * rows * states, partial, classes: widest.max().unwrap_or(0), ..self.words }
     }
 
+    /// Work items for the keys of one block of rows, so that there are enough to fill the device: memory and merging cost
+    /// little beside idle processors.
+    fn split(&self, piece: &Piece) -> Split {
+        let (region, tiles) = (&piece.region, self.tiles());
+        let keys = piece.parts.first().map_or(1, |keys| keys.end - keys.start);
+        let wanted = match self.builder.caps.kind {
+            DeviceKind::Cpu => 8,
+            DeviceKind::Other => 128,
+            DeviceKind::Discrete => 1024,
+        };
+        let blocks = self.blocks(region, tiles) * self.planes(region, tiles);
+        let rows = (region.batch.len() * region.heads.len() * region.rows.len()) as u64;
+        let row_bytes = 4 * u64::from(self.spec.shape().value_dim.next_multiple_of(4)) + 8;
+        let fit = SPLIT_BYTES / (rows * row_bytes * piece.parts.len() as u64).max(1);
+        let most = u64::from(keys / SPLIT_KEYS).min(fit).max(1);
+        let splits = (wanted / blocks.max(1)).clamp(1, most) as u32;
+        let keys = keys.div_ceil(splits).next_multiple_of(tiles.keys);
+        Split { splits: piece.parts.iter().map(|part| (part.end - part.start).div_ceil(keys)).max().unwrap_or(1), keys }
+    }
+
     fn piece(&mut self, operands: &[Operand], piece: &Piece) -> Result<(), Error> {
-        let (region, cuts) = (&piece.region, piece.parts.len());
-        self.builder.program.parts = self.builder.program.parts.max(cuts);
-        let partial = Partial::new(self.spec.shape(), region, cuts as u32);
+        let (region, split) = (&piece.region, self.split(piece));
+        let cuts = piece.parts.len() as u32 * split.splits;
+        self.builder.program.parts = self.builder.program.parts.max(cuts as usize);
+        let partial = Partial::new(self.spec.shape(), region, cuts);
         for (part, keys) in piece.parts.iter().enumerate() {
             let region = region.over(keys.clone());
-            let classes = self.classify(&region)?;
-            let mut kernel = self.prefill;
+            let classes = self.classify(&region, self.tiles())?;
+            let mut kernel = self.forward;
             let mut windows = self.builder.windows(operands, &region);
             let mut params = Params {
                 classes_at: classes,
                 states_at: self.states_at(&region),
-                part: part as u32,
+                part: part as u32 * split.splits,
                 state_step: partial.state_step,
+                splits: split.splits,
+                split_keys: split.keys,
                 ..self.params_over(operands, &windows, &region)
             };
             if cuts > 1 {
                 kernel = kernel.partial(&partial.view);
-                params.out_at = partial.place(part as u32);
+                params.out_at = partial.place();
+                params.part_step = partial.step;
                 windows.retain(|window| window.binding != "out");
                 windows.push(self.partial_window("out"));
             }
-            self.tiles(Kernel::Prefill(kernel), windows, params, &region, self.pair_flops())?;
+            self.over_tiles(kernel, windows, params, &region, self.pair_flops())?;
         }
         if cuts > 1 {
             self.merge(operands, region, &partial)?;
         }
         if let Some(asked) = self.spec.weights.then(|| region.and(&self.only())).flatten() {
-            let last = if cuts > 1 { cuts as u32 } else { 0 };
+            let last = if cuts > 1 { cuts } else { 0 };
             self.scores(&asked, None, Some((region, last, partial.state_step)))?;
         }
         Ok(())
@@ -209,7 +250,7 @@ impl<'a, 'b> Attention<'a, 'b> {
         let vec4s = if self.spec.out { self.spec.shape().value_dim.div_ceil(4) } else { 1 };
         let blocks = region.rows.len() as u64 * u64::from(vec4s);
         let params = Params {
-            q_at: partial.place(0),
+            q_at: partial.place(),
             part_step: partial.step,
             states_at: self.states_at(region),
             state_step: partial.state_step,
@@ -232,38 +273,39 @@ impl<'a, 'b> Attention<'a, 'b> {
         states: Option<(&Region, u32, u32)>,
     ) -> Result<(), Error> {
         let kernel = Kernel::Scores(Scores::new(self.spec, self.builder.caps, stage)?);
+        let tiles = kernel.shader().workgroup();
         let written = if stage.is_some() { Tensor::Scores } else { Tensor::Weights };
         let masked = matches!(stage, Some(ScoreStage::Masked) | None);
         let masks: &[Tensor] = if masked { &[Tensor::Bias, Tensor::Keep] } else { &[] };
         let operands = self.operands(&[&[Tensor::Q, Tensor::K, written], masks].concat());
         let flops = 2 * u64::from(self.spec.shape().head_dim) + 16;
-        let keys = (self.builder.step_flops() / (u64::from(self.tile[0]) * flops)).clamp(1, u64::from(u32::MAX));
+        let keys = (self.builder.step_flops() / (u64::from(tiles.rows) * flops)).clamp(1, u64::from(u32::MAX));
         let limits = self.builder.limits(keys as u32);
         let too_long = |piece: &Piece| {
-            let classes = piece.parts.iter().map(|keys| self.classes(&piece.region.over(keys.clone())).words());
+            let classes = piece.parts.iter().map(|keys| self.classes(&piece.region.over(keys.clone()), tiles).words());
             Words { classes: classes.max().unwrap_or(0), ..self.words }.too_long(limits.window)
         };
         for piece in cut(asked.clone(), &operands, limits, too_long)? {
             for keys in &piece.parts {
                 let region = piece.region.over(keys.clone());
                 if masked {
-                    self.words.classes = self.words.classes.max(self.classes(&region).words());
+                    self.words.classes = self.words.classes.max(self.classes(&region, tiles).words());
                 }
-                let classes = if masked { self.classify(&region)? } else { [0; 4] };
+                let classes = if masked { self.classify(&region, tiles)? } else { [0; 4] };
                 let windows = self.builder.windows(&operands, &region);
                 let mut params = self.params_over(&operands, &windows, &region);
                 params.classes_at = classes;
                 if let Some((whole, part, step)) = states {
                     params = Params { states_at: self.states_at(whole), part, state_step: step, ..params };
                 }
-                self.tiles(kernel, windows, params, &region, flops)?;
+                self.over_tiles(kernel, windows, params, &region, flops)?;
             }
         }
         Ok(())
     }
 
-    /// Whatever a tile kernel does over a region.
-    fn tiles(
+    /// Whatever a kernel of tiles does over a region.
+    fn over_tiles(
         &mut self,
         kernel: Kernel,
         mut windows: Vec<Window>,
@@ -272,18 +314,33 @@ impl<'a, 'b> Attention<'a, 'b> {
         pair_flops: u64,
     ) -> Result<(), Error> {
         windows.push(self.words_window());
-        let blocks = self.blocks(region);
-        let items = blocks * (region.heads.len() * region.batch.len()) as u64;
-        let item_flops = u64::from(self.tile[0]) * region.keys.len() as u64 * pair_flops;
-        self.builder.dispatch(kernel, windows, Params { blocks: blocks as u32, ..params }, items, item_flops)
+        let tiles = kernel.shader().workgroup();
+        let blocks = self.blocks(region, tiles);
+        let items = blocks * self.planes(region, tiles) * u64::from(params.splits);
+        let keys = region.keys.len().min(params.split_keys as usize) as u64;
+        let item_flops = u64::from(tiles.rows) * keys * pair_flops;
+        let params = Params { blocks: blocks as u32, ..kernel.with_loops(params) };
+        self.builder.dispatch(kernel, windows, params, items, item_flops)
+    }
+
+    /// Heads of all batch items that have blocks of their own.
+    fn planes(&self, region: &Region, tiles: Workgroup) -> u64 {
+        (region.batch.len() * self.heads(region, tiles).len()) as u64
+    }
+
+    /// Heads that have blocks of their own: query heads, or the key heads of those that share keys.
+    fn heads(&self, region: &Region, tiles: Workgroup) -> Range<u32> {
+        let Range { start, end } = region.heads;
+        let group = if tiles.grouped { self.params.group } else { 1 };
+        start / group..(end - 1) / group + 1
     }
 
     /// Blocks of rows of one head: with packed sequences enough for any lengths.
-    fn blocks(&self, region: &Region) -> u64 {
-        let rows = region.rows.len() as u64;
+    fn blocks(&self, region: &Region, tiles: Workgroup) -> u64 {
+        let rows = region.rows.len() as u64 * if tiles.grouped { u64::from(self.params.group) } else { 1 };
         match self.spec.sequences {
-            Some(sequences) => rows / u64::from(self.tile[0]) + u64::from(sequences),
-            None => rows.div_ceil(self.tile[0].into()),
+            Some(sequences) => rows / u64::from(tiles.rows) + u64::from(sequences),
+            None => rows.div_ceil(tiles.rows.into()),
         }
     }
 
@@ -304,7 +361,7 @@ impl<'a, 'b> Attention<'a, 'b> {
     }
 
     /// The tile classes of a region: what is broadcast has one, unless each item has keys of its own.
-    fn classes(&self, region: &Region) -> Classes {
+    fn classes(&self, region: &Region, tiles: Workgroup) -> Classes {
         let tensors = [self.spec.bias, self.spec.keep].into_iter().flatten();
         if !self.spec.is_masked() {
             return Classes { sizes: [0; 3], words: 0 };
@@ -314,17 +371,18 @@ impl<'a, 'b> Attention<'a, 'b> {
             if same { 1 } else { len as u64 }
         };
         let batch = size(region.batch.len(), self.spec.kv_lens, |layout| layout.batch);
-        let heads = size(region.heads.len(), false, |layout| layout.head);
-        let packed = self.spec.sequences.is_some();
-        let rows = size(region.rows.len(), packed, |layout| layout.row);
-        let blocks = if rows > 1 || packed { self.blocks(region) } else { 1 };
-        let words = (region.keys.len() as u64).div_ceil(16 * u64::from(self.tile[1]));
+        // Where heads share blocks, the first and the last may be without some of them.
+        let heads = size(self.heads(region, tiles).len(), tiles.grouped, |layout| layout.head);
+        let own = self.spec.sequences.is_some() || tiles.grouped;
+        let rows = size(region.rows.len(), own, |layout| layout.row);
+        let blocks = if rows > 1 || own { self.blocks(region, tiles) } else { 1 };
+        let words = (region.keys.len() as u64).div_ceil(16 * u64::from(tiles.keys));
         Classes { sizes: [batch, heads, blocks], words }
     }
 
     /// Classifies the tiles of a region and says where that is written.
-    fn classify(&mut self, region: &Region) -> Result<[u32; 4], Error> {
-        let classes = self.classes(region);
+    fn classify(&mut self, region: &Region, tiles: Workgroup) -> Result<[u32; 4], Error> {
+        let classes = self.classes(region, tiles);
         if classes.words == 0 {
             return Ok([0; 4]);
         }
@@ -332,14 +390,17 @@ impl<'a, 'b> Attention<'a, 'b> {
         let operands = self.operands(&[Tensor::Bias, Tensor::Keep]);
         let mut one = region.clone();
         one.batch.end = one.batch.start + batch as u32;
-        one.heads.end = one.heads.start + heads as u32;
+        if heads == 1 && !tiles.grouped {
+            one.heads.end = one.heads.start + 1;
+        }
         let mut windows = self.builder.windows(&operands, region);
         windows.push(self.words_window());
-        let at = classes.place(region, self.words.small + self.words.states);
+        let first = self.heads(region, tiles).start;
+        let at = classes.place([region.batch.start, first], self.words.small + self.words.states);
         let params = Params { classes_at: at, blocks: blocks as u32, ..self.params_over(&operands, &windows, &one) };
-        let kernel = Kernel::Classify(Classify::new(self.spec, self.builder.caps)?);
+        let kernel = Kernel::Classify(Classify::new(self.spec, self.builder.caps, tiles)?);
         let items = batch * heads * blocks * classes.words;
-        let pairs = 16 * u64::from(self.tile[0]) * u64::from(self.tile[1]);
+        let pairs = 16 * u64::from(tiles.rows) * u64::from(tiles.keys);
         self.builder.dispatch(kernel, windows, params, items, 8 * pairs)?;
         Ok(at)
     }
@@ -362,7 +423,7 @@ impl<'a, 'b> Attention<'a, 'b> {
 }
 
 /// What does not change from one dispatch to the next.
-fn params(spec: &Spec, loops: Params) -> Params {
+fn params(spec: &Spec) -> Params {
     let s = spec.shape();
     let on_device = spec.has_lengths() && spec.align == Some(Align::End);
     let stand = if on_device { 0 } else { spec.offset() };
@@ -384,6 +445,8 @@ fn params(spec: &Spec, loops: Params) -> Params {
         bias_columns: columns(spec.bias),
         keep_columns: columns(spec.keep),
         slopes_item: if spec.alibi == Some(Slopes::BatchHead) { s.q_heads } else { 0 },
-        ..loops
+        splits: 1,
+        split_keys: s.kv_len.max(1),
+        ..Params::default()
     }
 }

@@ -1,10 +1,6 @@
 //! Classify: which tiles the keep-mask and the bias empty, and in which they do nothing. Shader `shaders/classify.wgsl`.
 
-use super::{
-    Shader, Workgroup,
-    scoring::Scoring,
-    tile::{Arrays, Tile},
-};
+use super::{LINEAR, Shader, Workgroup, scoring::Scoring};
 use crate::{
     caps::Caps,
     error::Error,
@@ -12,13 +8,12 @@ use crate::{
     spec::Spec,
 };
 
-const ARRAYS: Arrays = Arrays { scores: false, values: false, rows: false, invocations: true };
-
 /// A classify kernel that fits its device. Equal values are the same shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Classify {
-    tile: Tile,
     scoring: Scoring,
+    /// The tiles of the kernel that will read the classes.
+    tiles: Workgroup,
     shared_buffer: bool,
 }
 
@@ -26,16 +21,23 @@ impl Classify {
     /// Its name.
     pub const NAME: &'static str = "classify";
 
-    /// The kernel for `spec`, or why there is none.
-    pub fn new(spec: &Spec, caps: &Caps) -> Result<Self, Error> {
+    /// The kernel that classifies the tiles of a kernel with such a workgroup, or why there is none.
+    pub fn new(spec: &Spec, caps: &Caps, tiles: Workgroup) -> Result<Self, Error> {
         spec.check()?;
+        let refused = |because| Err(Error::Kernel { kernel: Self::NAME, because });
         if !spec.is_masked() {
-            let because = "there is neither a bias nor a keep-mask".into();
-            return Err(Error::Kernel { kernel: Self::NAME, because });
+            return refused("there is neither a bias nor a keep-mask".into());
+        }
+        if LINEAR.invocations > caps.invocations {
+            let (needs, has) = (LINEAR.invocations, caps.invocations);
+            return refused(format!("it needs {needs} invocations, the device has {has}"));
         }
         let scoring = Scoring::of(spec).masks();
-        let tile = Tile::choose(Self::NAME, spec, caps)?.with(ARRAYS, scoring.shared_bytes());
-        Ok(Self { tile, scoring, shared_buffer: spec.shared_buffer })
+        let scoring = if tiles.grouped { scoring.grouped(spec, tiles.rows) } else { scoring };
+        // Equal tiles are equal kernels, whatever else their readers take.
+        let bytes = 4 * LINEAR.invocations + scoring.shared_bytes();
+        let tiles = Workgroup { invocations: LINEAR.invocations, bytes, ..tiles };
+        Ok(Self { scoring, tiles, shared_buffer: spec.shared_buffer })
     }
 }
 
@@ -46,12 +48,11 @@ impl Shader for Classify {
 
     fn source(&self) -> String {
         const MAIN: &str = include_str!("../../shaders/classify.wgsl");
-        let text = self.tile.constants(Text::new(self.shared_buffer));
-        self.scoring.join(text).join(&[WORKSPACE, MAIN]).finish()
+        self.scoring.join(Text::new(self.shared_buffer), self.tiles).join(&[WORKSPACE, MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {
-        self.tile.workgroup()
+        self.tiles
     }
 
     fn loads(&self) -> String {

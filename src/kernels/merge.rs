@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     merge::Merge as Problem,
     shader::{
-        Access, LSE, NO_LSE, NO_OUT, NO_PARTS, NO_SINKS, NO_STATE, PARAMS, PART_LSES, PART_STATE, ROW_DENSE,
+        Access, HEADS, LSE, NO_LSE, NO_OUT, NO_PARTS, NO_SINKS, NO_STATE, PARAMS, PART_LSES, PART_STATE, ROW_DENSE,
         ROW_PACKED, SCORE, SINKS, SOFTMAX_ROW, STATE, Text, WORKSPACE,
     },
     spec::Spec,
@@ -51,7 +51,7 @@ impl Merge {
         })
     }
 
-    /// The kernel for what [`Prefill`](super::Prefill) left of an attention whose keys are cut into parts.
+    /// The kernel for what the forward kernels left of an attention whose keys are cut into parts.
     pub(super) fn sums(spec: &Spec, caps: &Caps, parts: &View) -> Self {
         let access = |view: &View| Access::of(view, caps.f16);
         Self {
@@ -86,6 +86,7 @@ impl Shader for Merge {
         }
         let parts = [
             PARAMS,
+            HEADS,
             SCORE,
             if self.sinks { SINKS } else { NO_SINKS },
             SOFTMAX_ROW,

@@ -3,15 +3,20 @@
 //! One kernel is one entry point, `shaders/NAME.wgsl` joined behind a preamble of constants. A [`Program`] is the kernels that
 //! compute a problem, what they bind, and their dispatches.
 
+mod algorithm;
 mod attention;
 mod classify;
+mod decode;
+mod forward;
 mod linear;
+mod matrix;
 mod merge;
 mod pack;
-mod prefill;
 mod program;
 mod region;
+mod register_tile;
 mod rotary;
+mod row;
 mod scores;
 mod scoring;
 mod tile;
@@ -19,17 +24,23 @@ mod variants;
 mod workspace;
 
 pub use self::{
+    algorithm::{Algorithm, Choice},
     classify::Classify,
+    decode::Decode,
+    matrix::Matrix,
     merge::Merge,
     pack::Pack,
-    prefill::Prefill,
-    program::{Algorithm, Group, Program, Step, Window},
+    program::{Group, Program, Step, Window},
     rotary::Rotary,
+    row::Row,
     scores::Scores,
+    tile::Tile,
 };
 
+use crate::{params::Params, view::View};
+
 /// What one workgroup takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Workgroup {
     /// Invocations.
     pub invocations: u32,
@@ -39,6 +50,8 @@ pub struct Workgroup {
     pub rows: u32,
     /// Keys of a tile; 0 for a kernel that has none.
     pub keys: u32,
+    /// Whether the rows are of all heads that share keys, and not of one.
+    pub grouped: bool,
 }
 
 impl Workgroup {
@@ -50,7 +63,7 @@ impl Workgroup {
 }
 
 /// The workgroup of kernels without tiles: each invocation has a work item of its own.
-const LINEAR: Workgroup = Workgroup { invocations: 64, bytes: 0, rows: 0, keys: 0 };
+const LINEAR: Workgroup = Workgroup { invocations: 64, bytes: 0, rows: 0, keys: 0, grouped: false };
 
 /// What a kernel tells of itself.
 pub trait Shader {
@@ -71,8 +84,14 @@ pub trait Shader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kernel {
-    /// Attention in one pass.
-    Prefill(Prefill),
+    /// Attention by tiles in workgroup memory.
+    Tile(Tile),
+    /// Attention by rows in registers.
+    Row(Row),
+    /// Attention of few rows.
+    Decode(Decode),
+    /// Attention by cooperative matrices.
+    Matrix(Matrix),
     /// Scores or weights into memory.
     Scores(Scores),
     /// Which tiles masks empty.
@@ -87,14 +106,26 @@ pub enum Kernel {
 
 impl Kernel {
     /// The names of all kernels.
-    pub const NAMES: [&'static str; 6] =
-        [Prefill::NAME, Scores::NAME, Classify::NAME, Merge::NAME, Rotary::NAME, Pack::NAME];
+    pub const NAMES: [&'static str; 9] = [
+        Tile::NAME,
+        Row::NAME,
+        Decode::NAME,
+        Matrix::NAME,
+        Scores::NAME,
+        Classify::NAME,
+        Merge::NAME,
+        Rotary::NAME,
+        Pack::NAME,
+    ];
 
     /// What it tells of itself.
     #[must_use]
     pub fn shader(&self) -> &dyn Shader {
         match self {
-            Self::Prefill(kernel) => kernel,
+            Self::Tile(kernel) => kernel,
+            Self::Row(kernel) => kernel,
+            Self::Decode(kernel) => kernel,
+            Self::Matrix(kernel) => kernel,
             Self::Scores(kernel) => kernel,
             Self::Classify(kernel) => kernel,
             Self::Merge(kernel) => kernel,
@@ -103,9 +134,45 @@ impl Kernel {
         }
     }
 
-    /// Whether it needs 16-bit floats in shaders.
-    #[must_use]
-    pub fn needs_f16(&self) -> bool {
-        self.shader().source().starts_with("enable f16;")
+    /// A forward kernel over some of the keys, which leaves its part in this view; others as they are.
+    fn partial(self, out: &View) -> Self {
+        match self {
+            Self::Tile(kernel) => Self::Tile(kernel.partial(out)),
+            Self::Row(kernel) => Self::Row(kernel.partial(out)),
+            Self::Decode(kernel) => Self::Decode(kernel.partial(out)),
+            Self::Matrix(kernel) => Self::Matrix(kernel.partial(out)),
+            other => other,
+        }
     }
+
+    /// Parameters with the ends of its loops.
+    fn with_loops(&self, params: Params) -> Params {
+        match self {
+            Self::Tile(kernel) => kernel.loops(params),
+            Self::Scores(kernel) => kernel.loops(params),
+            _ => params,
+        }
+    }
+
+    /// What it needs of a device beyond WebGPU's core.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        let source = self.shader().source();
+        Needs {
+            f16: source.starts_with("enable f16;"),
+            subgroups: source.contains("@builtin(subgroup_"),
+            matrices: source.contains("enable wgpu_cooperative_matrix;"),
+        }
+    }
+}
+
+/// Features of a device that a kernel needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Needs {
+    /// 16-bit floats in shaders.
+    pub f16: bool,
+    /// Subgroup operations.
+    pub subgroups: bool,
+    /// Cooperative matrices.
+    pub matrices: bool,
 }

@@ -1,13 +1,15 @@
 //! What a problem becomes: kernels, what each binds, and dispatches in order.
 
-use std::{fmt, ops::Range, str::FromStr};
+use std::ops::Range;
 
 use super::{
-    Kernel, attention,
+    Kernel,
+    algorithm::{Algorithm, Choice},
+    attention,
     region::{Limits, Operand, Region},
 };
 use crate::{
-    caps::Caps,
+    caps::{Caps, DeviceKind},
     error::Error,
     params::Params,
     problem::Problem,
@@ -29,45 +31,6 @@ const MAX_STEPS: usize = 1 << 16;
 
 /// Windows start at multiples of this many bytes: that of every device, and whole vec4 of every type.
 const ALIGN: u64 = 256;
-
-/// A way to compute attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// One fused kernel, `prefill`: memory proportional to the lengths, not to their product.
-    Prefill,
-}
-
-impl Algorithm {
-    /// All of them.
-    pub const ALL: [Self; 1] = [Self::Prefill];
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Prefill => "prefill",
-        }
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Algorithm {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = || Self::ALL.map(Self::name).join(", ");
-        Self::ALL
-            .into_iter()
-            .find(|a| a.name() == name)
-            .ok_or_else(|| format!("no algorithm {name:?}; there are: {}", known()))
-    }
-}
 
 /// A part of a tensor under the name that a shader has for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,13 +83,13 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program for a problem, by the forced algorithm or the one that suits it.
-    pub fn new(problem: impl Into<Problem>, caps: &Caps, forced: Option<Algorithm>) -> Result<Self, Error> {
+    /// The program for a problem, by the algorithm that was chosen or the one that suits it.
+    pub fn new(problem: impl Into<Problem>, caps: &Caps, choice: Choice) -> Result<Self, Error> {
         let problem = problem.into();
         problem.check()?;
         let mut builder = Builder { caps, declared: Vec::new(), program: Self { parts: 1, ..Self::default() } };
         match &problem {
-            Problem::Attention(spec) => attention::build(&mut builder, spec, forced)?,
+            Problem::Attention(spec) => attention::build(&mut builder, spec, choice)?,
             Problem::Rope(rope) => builder.rope(rope)?,
             Problem::Merge(merge) => builder.merge(merge)?,
         }
@@ -144,7 +107,7 @@ pub(super) struct Builder<'a> {
 
 impl Builder<'_> {
     pub(super) fn step_flops(&self) -> u64 {
-        if self.caps.discrete { DISCRETE_STEP_FLOPS } else { STEP_FLOPS }
+        if self.caps.kind == DeviceKind::Discrete { DISCRETE_STEP_FLOPS } else { STEP_FLOPS }
     }
 
     pub(super) fn limits(&self, keys: u32) -> Limits {

@@ -7,7 +7,8 @@ use crate::{
     error::Error,
     rope::{Angles, Pairs, Rope, Rotary as Turn},
     shader::{
-        ANGLES, ANGLES_APPENDED, ANGLES_IDS, ANGLES_ROWS, Access, KV_LENS, NO_ANGLES, PARAMS, TO_CACHE, TO_SAME, Text,
+        ANGLES, ANGLES_APPENDED, ANGLES_IDS, ANGLES_ROWS, Access, HEADS, KV_LENS, NO_ANGLES, PARAMS, TO_CACHE, TO_SAME,
+        Text,
     },
     tensor::Tensor,
     view::View,
@@ -78,7 +79,7 @@ impl Shader for Rotary {
             text = text.join(&[KV_LENS]);
         }
         text = text.load("q", 1, self.from, "HEAD_DIM").store_out(self.to);
-        text.join(&[PARAMS, if self.appends { TO_CACHE } else { TO_SAME }, MAIN]).finish()
+        text.join(&[PARAMS, HEADS, if self.appends { TO_CACHE } else { TO_SAME }, MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {

@@ -2,24 +2,25 @@
 
 use super::{
     Shader, Workgroup,
+    register_tile::{Arrays, RegisterTile},
     scoring::Scoring,
-    tile::{Arrays, Tile},
 };
 use crate::{
     caps::Caps,
     error::Error,
-    shader::{Access, RAW, STATE, TILE_PAIRS, TILE_SCORES, Text, WEIGH, WEIGHTS, WORKSPACE},
+    params::Params,
+    shader::{Access, LANES, PAIRS, RAW, STATE, TILE_SCORES, Text, WEIGH, WEIGHTS, WORKSPACE},
     shape::ScoreStage,
     spec::Spec,
     tensor::Tensor,
 };
 
-const ARRAYS: Arrays = Arrays { scores: true, values: false, rows: false, invocations: false };
+const ARRAYS: Arrays = Arrays { scores: true, values: false, rows: false };
 
 /// A scores kernel that fits its device. Equal values are the same shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scores {
-    tile: Tile,
+    tile: RegisterTile,
     head_dim: u32,
     scoring: Scoring,
     q: Access,
@@ -45,9 +46,13 @@ impl Scores {
         let (Some(q), Some(k)) = (access(Tensor::Q), access(Tensor::K)) else {
             return Err(Error::NoOutput); // every spec has q and k
         };
-        let tile = Tile::choose(Self::NAME, spec, caps)?.with(ARRAYS, scoring.shared_bytes());
+        let tile = RegisterTile::choose(Self::NAME, spec, caps)?.with(ARRAYS, scoring.shared_bytes());
         let (head_dim, shared_buffer) = (spec.shape().head_dim, spec.shared_buffer);
         Ok(Self { tile, head_dim, scoring, q, k, stage, shared_buffer })
+    }
+
+    pub(super) fn loops(&self, params: Params) -> Params {
+        self.tile.loops(self.head_dim, params)
     }
 
     /// The stage whose scores it writes; `None` for weights.
@@ -66,13 +71,14 @@ impl Shader for Scores {
         const MAIN: &str = include_str!("../../shaders/scores.wgsl");
         let stage = self.stage.unwrap_or(ScoreStage::Masked) as u32;
         let text = Text::new(self.shared_buffer).constant("HEAD_DIM", self.head_dim).constant("STAGE", stage);
-        let mut text = self.scoring.join(self.tile.constants(text));
+        let text = self.tile.lanes().constants(self.tile.constants(text));
+        let mut text = self.scoring.join(text, self.workgroup());
         text = text.load("q", 1, self.q, "HEAD_DIM").load("k", 2, self.k, "HEAD_DIM");
         if self.scoring.reads_workspace() || self.stage.is_none() {
             text = text.join(&[WORKSPACE]);
         }
         text = if self.stage.is_none() { text.join(&[STATE, WEIGH]) } else { text.join(&[RAW]) };
-        text.join(&[WEIGHTS, TILE_SCORES, TILE_PAIRS, MAIN]).finish()
+        text.join(&[WEIGHTS, LANES, TILE_SCORES, PAIRS, MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {

@@ -1,10 +1,11 @@
 //! What makes a score and hides a key: the shared parts of every kernel that goes through queries and keys.
 
+use super::Workgroup;
 use crate::{
     dtype::DType,
     shader::{
-        ALIBI, BIAS, CLASSES, KEEP, NO_ALIBI, NO_BIAS, NO_CLASSES, NO_KEEP, NO_SOFTCAP, PARAMS, SCORE, SOFTCAP, TILE,
-        TILE_DENSE, TILE_LENGTHS, TILE_PACKED, Text,
+        ALIBI, BIAS, BLOCK, BLOCK_DENSE, BLOCK_LENGTHS, BLOCK_PACKED, CLASSES, HEADS, KEEP, NO_ALIBI, NO_BIAS,
+        NO_CLASSES, NO_KEEP, NO_SOFTCAP, PARAMS, ROW_GROUPS, ROWS, SCORE, SOFTCAP, Text,
     },
     spec::Spec,
 };
@@ -29,6 +30,8 @@ pub(super) struct Scoring {
     bias: Option<DType>,
     keep: Option<DType>,
     classes: bool,
+    /// Whether a block has the rows of all heads that share keys.
+    grouped: bool,
 }
 
 impl Scoring {
@@ -41,7 +44,16 @@ impl Scoring {
         let bias = spec.bias.map(|_| spec.types.bias);
         let keep = spec.keep.map(|_| spec.types.keep);
         let (softcap, alibi, classes) = (spec.softcap.is_some(), spec.alibi.is_some(), spec.is_masked());
-        Self { lengths, softcap, alibi, bias, keep, classes }
+        Self { lengths, softcap, alibi, bias, keep, classes, grouped: false }
+    }
+
+    /// For kernels with so many rows in a block: where one head has fewer, those of all heads that share keys fill it.
+    pub(super) const fn grouped(self, spec: &Spec, rows: u32) -> Self {
+        Self { grouped: spec.heads_sharing() > 1 && spec.shape.q_len < rows, ..self }
+    }
+
+    pub(super) const fn is_grouped(&self) -> bool {
+        self.grouped
     }
 
     /// Only what makes a score before bias and ALiBi; and before the softcap too unless `capped`.
@@ -57,7 +69,7 @@ impl Scoring {
 
     /// Bytes of the variables that a workgroup shares: a `Tile`, a `Next`.
     pub(super) const fn shared_bytes(&self) -> u32 {
-        let tile = if matches!(self.lengths, Lengths::Same) { 0 } else { 48 };
+        let tile = if matches!(self.lengths, Lengths::Same) { 0 } else { 60 };
         tile + if self.classes { 8 } else { 0 }
     }
 
@@ -66,7 +78,7 @@ impl Scoring {
         self.alibi || self.classes || !matches!(self.lengths, Lengths::Same)
     }
 
-    pub(super) fn join(&self, text: Text) -> Text {
+    pub(super) fn join(&self, text: Text, workgroup: Workgroup) -> Text {
         let bias_type = match self.bias {
             Some(DType::F16) => 1,
             Some(DType::Bf16) => 2,
@@ -74,11 +86,14 @@ impl Scoring {
         };
         let keep_bits = self.keep.map_or(8, DType::bits) as u32;
         let lengths = match self.lengths {
-            Lengths::Same => TILE_DENSE,
-            Lengths::Read => TILE_LENGTHS,
-            Lengths::Packed => TILE_PACKED,
+            Lengths::Same => BLOCK_DENSE,
+            Lengths::Read => BLOCK_LENGTHS,
+            Lengths::Packed => BLOCK_PACKED,
         };
-        text.flag("MASKED", self.bias.is_some() || self.keep.is_some())
+        let places: &[&str] = if self.grouped { &[ROW_GROUPS] } else { &[HEADS, ROWS] };
+        text.constant("BR", workgroup.rows)
+            .constant("BC", workgroup.keys)
+            .flag("MASKED", self.bias.is_some() || self.keep.is_some())
             .constant("BIAS_TYPE", bias_type)
             .constant("KEEP_BITS", keep_bits)
             .join(&[
@@ -89,13 +104,19 @@ impl Scoring {
                 if self.bias.is_some() { BIAS } else { NO_BIAS },
                 if self.keep.is_some() { KEEP } else { NO_KEEP },
                 if self.classes { CLASSES } else { NO_CLASSES },
-                TILE,
+                BLOCK,
                 lengths,
             ])
+            .join(places)
     }
 }
 
 impl Spec {
+    /// Query heads whose rows may stand in one block: those that share keys, unless sequences are packed.
+    pub(crate) const fn heads_sharing(&self) -> u32 {
+        if self.sequences.is_some() { 1 } else { self.shape.q_heads / self.shape.kv_heads }
+    }
+
     /// Whether a mask lies in memory: a bias, which may hide keys, or a keep-mask.
     pub(crate) const fn is_masked(&self) -> bool {
         self.bias.is_some() || self.keep.is_some()

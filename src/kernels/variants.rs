@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Kernel, Program};
+use super::{Algorithm, Choice, Kernel, Program};
 use crate::{
     caps::Caps,
     dtype::DType,
@@ -43,9 +43,11 @@ impl Kernel {
             // A binding too short for all keys makes partial results.
             let short = Caps { binding_bytes: 8192, ..caps.clone() };
             for problem in problems() {
-                for caps in [caps, &short] {
-                    let program = Program::new(&problem, caps, None);
-                    kernels.extend(program.map(|program| program.kernels).unwrap_or_default());
+                for (problem, choice) in ways(problem) {
+                    for caps in [caps, &short] {
+                        let program = Program::new(&problem, caps, choice);
+                        kernels.extend(program.map(|program| program.kernels).unwrap_or_default());
+                    }
                 }
             }
         }
@@ -53,6 +55,19 @@ impl Kernel {
         kernels.retain(|kernel| seen.insert(*kernel));
         kernels
     }
+}
+
+/// A problem by every algorithm, in a type that it takes.
+fn ways(problem: Problem) -> Vec<(Problem, Choice)> {
+    let Problem::Attention(spec) = &problem else { return vec![(problem, Choice::Suggested)] };
+    let typed = |algorithm| match algorithm {
+        Algorithm::Matrix => {
+            let out = if spec.types.out == DType::F32 { DType::F16 } else { spec.types.out };
+            spec.clone().q_type(DType::F16).kv_type(DType::F16).out_type(out)
+        }
+        _ => spec.clone(),
+    };
+    Algorithm::ALL.map(|algorithm| (typed(algorithm).into(), Choice::Asked(algorithm))).into()
 }
 
 fn problems() -> Vec<Problem> {
@@ -77,6 +92,7 @@ fn features() -> Vec<Spec> {
     let (square, odd) =
         (Layout { offset: 0, batch: 0, head: 0, row: 300 }, Shape { head_dim: 5, value_dim: 7, ..shape });
     let one = Spec::new(Shape { batch: 1, ..shape });
+    let few = Spec::new(Shape { q_len: 3, ..shape });
     let rotary = |pairs, angles| Rotary { dim: 64, pairs, angles };
     let mut all = Vec::new();
     for spec in [Spec::new(shape), Spec::new(odd)] {
@@ -99,6 +115,9 @@ fn features() -> Vec<Spec> {
         spec.clone().weights().without_out(),
         spec.clone().lse().without_out(),
         one.clone().packed(3),
+        few.clone(),
+        few.clone().keep(Layout { offset: 0, batch: 0, head: 900, row: 300 }, 300),
+        few.weights().sinks().lse(),
         one.bias(square, 300).keep(square, 300).alibi(Slopes::Head).align(Align::End).packed(3).sinks().weights(),
     ]);
     for angles in [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows] {

@@ -84,11 +84,11 @@ impl Classes {
     }
 
     /// Place in the workspace from a word on; what is broadcast has stride 0.
-    pub(super) fn place(&self, region: &Region, word: u64) -> [u32; 4] {
+    pub(super) fn place(&self, [batch0, head0]: [u32; 2], word: u64) -> [u32; 4] {
         let [batch, heads, blocks] = self.sizes;
         let stride = |size: u64, words: u64| if size > 1 { words as u32 } else { 0 };
         let strides = [stride(batch, heads * blocks * self.words), stride(heads, blocks * self.words)];
-        let first = offset([region.batch.start, region.heads.start, 0], [strides[0], strides[1], 0]);
+        let first = offset([batch0, head0, 0], [strides[0], strides[1], 0]);
         [(word as u32).wrapping_sub(first), strides[0], strides[1], stride(blocks, self.words)]
     }
 }
@@ -118,8 +118,8 @@ impl Partial {
         Self { parts, view, step: rows.wrapping_mul(dim), state_step: rows.wrapping_mul(2), at }
     }
 
-    pub(super) fn place(&self, part: u32) -> [u32; 4] {
-        let [offset, batch, head, row] = self.at;
-        [offset.wrapping_add(part.wrapping_mul(self.step)), batch, head, row]
+    /// Place of the first part.
+    pub(super) const fn place(&self) -> [u32; 4] {
+        self.at
     }
 }

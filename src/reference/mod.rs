@@ -4,7 +4,7 @@
 //! holds it, rounded to the tensor's element type, and rounds nothing after that but what is appended to a cache. [`rope`] and
 //! [`merge`] are the oracles of the other problems. [`naive`] is the same formula in f32, whose error says what f32 and the type
 //! of out cost; [`Tolerance`] is made of the two, and [`check`] holds all outputs of a problem to it. [`tiled`] is the twin of
-//! the prefill kernel: same tiles, same order.
+//! the forward kernels: same tiles, same order.
 
 mod check;
 mod formula;

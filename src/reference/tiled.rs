@@ -1,4 +1,6 @@
-//! shaders/prefill.wgsl on the CPU: same tiles, same order, same names. To be read beside it; not a fast path.
+//! shaders/tile.wgsl, row.wgsl and decode.wgsl on the CPU: same tiles, same order, same names. To be read beside them; not a fast
+//! path. They differ in their tiles alone: those of row are the few keys that it scores at a time. What several work items share
+//! is merged as [`merge`](super::merge) does; what matrix.wgsl rounds is not followed.
 
 use super::{
     Row,
@@ -60,7 +62,7 @@ impl Running {
     }
 }
 
-/// Attention by the prefill algorithm in f32: out and, where asked for, lse.
+/// Attention by running maxima and sums in f32: out and, where asked for, lse.
 ///
 /// # Panics
 ///

@@ -8,7 +8,7 @@ use wgpu_attention::{
 };
 
 use crate::{
-    oracle::{DIMS, LENGTHS, gappy, masks, run},
+    oracle::{DIMS, LENGTHS, algorithms, all_ran, gappy, masks, run},
     support::{Case, Failures, text},
 };
 
@@ -186,12 +186,25 @@ fn modes(gpu: &Gpu) -> [(&'static str, Attention); 3] {
 }
 
 /// Whether a problem can be cut for a small device, in few enough pieces.
-fn is_cut(attention: &Attention, case: &Case) -> Result<bool, String> {
-    match attention.plan(&case.spec) {
+fn is_cut(attention: &Attention, algorithm: Algorithm, case: &Case) -> Result<bool, String> {
+    match attention.plan_with(algorithm, &case.spec) {
         Ok(plan) => Ok(plan.steps() <= MOST),
         // One row of some tensors, or its share of the workspace, is longer than that.
         Err(Error::BindingLimit { .. }) => Ok(false),
         Err(error) => Err(text(error)),
+    }
+}
+
+/// The algorithm for combination `n`: each in turn of those that can compute it. Matrices take few types, so now and then the
+/// combination gets theirs.
+fn turn(n: u64, attention: &Attention, spec: Spec) -> (Algorithm, Spec) {
+    let all = algorithms(attention, &spec);
+    match all.last() {
+        Some((Algorithm::Matrix, halves)) if n % 10 == 9 => (Algorithm::Matrix, halves.clone()),
+        _ => {
+            let others: Vec<_> = all.into_iter().filter(|(algorithm, _)| *algorithm != Algorithm::Matrix).collect();
+            others[n as usize % others.len()].clone()
+        }
     }
 }
 
@@ -204,27 +217,31 @@ fn random_combinations_match_the_oracle() {
     let mut cut = 0;
     for n in 0..combinations() {
         let drawn = draw(n);
-        let case = Case { first_row: drawn.first_row, ..Case::random(drawn.spec, n) };
+        let (algorithm, spec) = turn(n, &trusted.1, drawn.spec);
+        let case = Case { first_row: drawn.first_row, ..Case::random(spec, n) };
         for feature in drawn.features {
             *features.entry(feature).or_insert(0) += 1;
         }
-        let mut modes = vec![if n % 3 == 0 { &checked } else { &trusted }];
-        match is_cut(&small.1, &case) {
+        let all = if n % 3 == 0 && algorithm != Algorithm::Matrix { &checked } else { &trusted };
+        let mut modes = vec![(all, algorithm)];
+        let (few, _) = turn(n, &small.1, case.spec.clone());
+        match is_cut(&small.1, few, &case) {
             Ok(true) => {
-                modes.push(&small);
+                modes.push((&small, few));
                 cut += 1;
             }
             Ok(false) => {}
             Err(why) => failures.add(|| format!("{n} {:?}", case.spec), Err(why)),
         }
-        for (mode, attention) in modes {
-            let outputs = run(&gpu, attention, Algorithm::Prefill, &case, &mut ran);
+        for ((mode, attention), algorithm) in modes {
+            let outputs = run(&gpu, attention, algorithm, &case, &mut ran);
             let result = outputs.and_then(|outputs| case.compare(&outputs));
-            failures.add(|| format!("{n} {mode} {:?}", case.spec), result);
+            failures.add(|| format!("{n} {algorithm} {mode} {:?}", case.spec), result);
         }
     }
     println!("{} combinations, {cut} of them on a device that binds {SHORT} bytes too", combinations());
-    println!("features: {features:?}\nkernels run: {ran:?}");
+    println!("features: {features:?}");
+    all_ran(&gpu, &ran);
     assert!(cut * 3 > combinations(), "few were cut");
     failures.finish("random combinations match the oracle");
 }

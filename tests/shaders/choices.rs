@@ -7,26 +7,29 @@ use wgpu_attention::kernels::Kernel;
 use super::{KERNELS, Reflected};
 
 /// Parts of every kernel that goes through queries and keys.
-const SCORING: &str = "params score softcap no_softcap alibi no_alibi bias no_bias keep no_keep classes no_classes \
-                       tile tile_dense tile_lengths tile_packed workspace half tile_scores tile_pairs state";
+const SCORING: &str = "params score softcap no_softcap alibi no_alibi bias no_bias keep no_keep classes no_classes heads rows \
+                       block block_dense block_lengths block_packed workspace half lanes pairs state";
+
+/// And of those that make one pass.
+const FORWARD: &str = "row_groups sinks no_sinks softmax_row lse no_lse no_state no_out no_v finish";
 
 /// The files of shaders/ that some text of a kernel holds, beside its own.
 fn parts(kernel: &str) -> String {
     match kernel {
-        "prefill" => {
-            format!("{SCORING} sinks no_sinks softmax_row lse no_lse no_state tile_values no_out no_values")
-        }
-        "scores" => format!("{SCORING} raw weigh weights"),
-        "classify" => "params score no_softcap no_alibi bias no_bias keep no_keep no_classes \
-                       tile tile_dense tile_lengths tile_packed workspace"
+        "tile" => format!("{SCORING} {FORWARD} columns tile_scores tile_values no_values"),
+        "row" => format!("{SCORING} {FORWARD} columns row_alone row_shuffle"),
+        "decode" | "matrix" => format!("{SCORING} {FORWARD}"),
+        "scores" => format!("{SCORING} tile_scores raw weigh weights"),
+        "classify" => "params score no_softcap no_alibi bias no_bias keep no_keep no_classes heads rows row_groups \
+                       block block_dense block_lengths block_packed workspace"
             .into(),
         "merge" => {
-            "params score sinks no_sinks softmax_row part_state part_lses row_dense row_packed lse no_lse state no_state no_parts no_out \
+            "params heads score sinks no_sinks softmax_row part_state part_lses row_dense row_packed lse no_lse state no_state no_parts no_out \
                     workspace half"
                 .into()
         }
         "rotary" => {
-            "params angles angles_rows angles_ids angles_appended no_angles kv_lens to_same to_cache half".into()
+            "params heads angles angles_rows angles_ids angles_appended no_angles kv_lens to_same to_cache half".into()
         }
         "pack" => "params workspace".into(),
         _ => panic!("a new kernel: list its parts here"),
@@ -41,7 +44,31 @@ fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
     const DIMS: &str = "1 5 40 64 80 96 128 256 512";
     const VALUE_DIMS: &str = "1 5 7 40 64 68 80 128 132 256 260 512";
     match kernel {
-        "prefill" => &[
+        "matrix" => &[
+            ("q", "f16 vec4<f16>"),
+            ("out", "f16 vec4<f16> vec2<u32> atomic<u32> vec4<f32>"),
+            ("HEAD_DIM", "1 5 40 64 80 128"),
+            ("VALUE_DIM", "1 5 7 40 64 80 128"),
+            ("T", "8 16"),
+            ("GROUPS", "2 4"),
+            ("MASKED", "false true"),
+            ("PARTIAL", "false true"),
+        ],
+        "row" => &[
+            ("q", READ),
+            ("k", READ),
+            ("v", READ),
+            ("out", WRITTEN),
+            ("HEAD_DIM", "1 5 40 64 80 128"),
+            ("VALUE_DIM", "1 5 7 40 64 80 128"),
+            ("RM", "1 2 4"),
+            ("RN", "2 4 8"),
+            ("MASKED", "false true"),
+            ("PARTIAL", "false true"),
+            ("BIAS_TYPE", "0 1 2"),
+            ("KEEP_BITS", "1 8"),
+        ],
+        "tile" | "decode" => &[
             ("q", READ),
             ("k", READ),
             ("v", READ),
@@ -136,9 +163,12 @@ fn every_type_and_constant_is_among_them() {
 
 #[test]
 fn every_dimension_is_read_in_both_ways() {
-    for (kernel, tensor, size) in
-        [("prefill", "q", "HEAD_DIM"), ("scores", "q", "HEAD_DIM"), ("prefill", "out", "VALUE_DIM")]
-    {
+    for (kernel, tensor, size) in [
+        ("tile", "q", "HEAD_DIM"),
+        ("scores", "q", "HEAD_DIM"),
+        ("tile", "out", "VALUE_DIM"),
+        ("decode", "q", "HEAD_DIM"),
+    ] {
         // Partial outputs are whole vec4 whatever the dimension.
         let whole = |r: &&Reflected| declared(&r.wgsl, "PARTIAL").is_none_or(|partial| partial == "false");
         for dim in ["1", "5", "40", "64", "80", "128", "256", "512"] {

@@ -8,23 +8,28 @@ use naga::{
     proc::{BoundsCheckPolicies, BoundsCheckPolicy},
     valid::ModuleInfo,
 };
+use wgpu_attention::kernels::Needs;
 
-/// Lowers to SPIR-V and MSL in checked and in trusted mode, to HLSL and to GLSL ES 3.10.
+/// Lowers to SPIR-V and MSL in checked and in trusted mode, to HLSL and to GLSL ES 3.10, as far as the needs of the kernel allow.
 ///
 /// With 16-bit floats it lowers to SPIR-V with that capability alone, to HLSL of the first shader model that has them, and not
-/// to GLSL ES.
-pub(crate) fn to_all(module: &Module, info: &ModuleInfo, f16: bool) -> Result<(), String> {
+/// to GLSL ES. GLSL ES has no subgroup operations either, and HLSL no cooperative matrices.
+pub(crate) fn to_all(module: &Module, info: &ModuleInfo, needs: Needs) -> Result<(), String> {
     for checked in [true, false] {
-        to_spirv(module, info, checked, f16).map_err(|error| format!("SPIR-V: {error}"))?;
+        to_spirv(module, info, checked, needs).map_err(|error| format!("SPIR-V: {error}"))?;
         to_msl(module, info, checked).map_err(|error| format!("MSL: {error}"))?;
     }
-    to_hlsl(module, info, f16).map_err(|error| format!("HLSL: {error}"))?;
-    if !f16 {
+    if !needs.matrices {
+        to_hlsl(module, info, needs).map_err(|error| format!("HLSL: {error}"))?;
+    }
+    if needs == Needs::default() {
         return to_glsl(module, info).map_err(|error| format!("GLSL: {error}"));
     }
-    let plain = [("SPIR-V without Float16", to_spirv(module, info, false, false)), ("GLSL", to_glsl(module, info))];
+    // naga's writer of GLSL panics at what it has no words for.
+    let glsl = if needs.subgroups { Err(String::new()) } else { to_glsl(module, info) };
+    let plain = [("SPIR-V of WebGPU's core", to_spirv(module, info, false, Needs::default())), ("GLSL", glsl)];
     match plain.into_iter().find(|(_, lowered)| lowered.is_ok()) {
-        Some((target, _)) => Err(format!("{target}: it needs no 16-bit floats")),
+        Some((target, _)) => Err(format!("{target}: it needs nothing beyond")),
         None => Ok(()),
     }
 }
@@ -44,17 +49,34 @@ fn main_point() -> (ShaderStage, String) {
     (ShaderStage::Compute, "main".into())
 }
 
-fn to_spirv(module: &Module, info: &ModuleInfo, checked: bool, f16: bool) -> Result<(), String> {
-    let capabilities = [Some(spv::Capability::Shader), f16.then_some(spv::Capability::Float16)];
+fn to_spirv(module: &Module, info: &ModuleInfo, checked: bool, needs: Needs) -> Result<(), String> {
+    let mut capabilities = vec![spv::Capability::Shader];
+    if needs.f16 {
+        capabilities.push(spv::Capability::Float16);
+    }
+    if needs.subgroups {
+        use spv::Capability::{
+            GroupNonUniform, GroupNonUniformShuffle, GroupNonUniformShuffleRelative, GroupNonUniformVote,
+        };
+        capabilities.extend([
+            GroupNonUniform,
+            GroupNonUniformShuffle,
+            GroupNonUniformShuffleRelative,
+            GroupNonUniformVote,
+        ]);
+    }
+    if needs.matrices {
+        capabilities.extend([spv::Capability::CooperativeMatrixKHR, spv::Capability::VulkanMemoryModel]);
+    }
     let info_of = |slot| spv::BindingInfo { descriptor_set: 0, binding: u32::from(slot), binding_array_size: None };
     let options = spv::Options {
-        lang_version: (1, 0), // Vulkan 1.0
+        lang_version: if needs.subgroups { (1, 3) } else { (1, 0) }, // Vulkan 1.1, 1.0
         fake_missing_bindings: false,
         binding_map: bindings(module, info_of),
         bounds_check_policies: policies(checked),
         zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
         force_loop_bounding: checked,
-        capabilities: Some(capabilities.into_iter().flatten().collect()),
+        capabilities: Some(capabilities.into_iter().collect()),
         ..Default::default()
     };
     let (shader_stage, entry_point) = main_point();
@@ -71,7 +93,7 @@ fn to_msl(module: &Module, info: &ModuleInfo, checked: bool) -> Result<(), Strin
         ..Default::default()
     };
     let options = msl::Options {
-        lang_version: (2, 0),
+        lang_version: (2, 4),
         per_entry_point_map: BTreeMap::from([("main".to_string(), resources)]),
         fake_missing_bindings: false,
         bounds_check_policies: policies(checked),
@@ -87,10 +109,14 @@ fn to_msl(module: &Module, info: &ModuleInfo, checked: bool) -> Result<(), Strin
     contains(&text, "kernel void")
 }
 
-fn to_hlsl(module: &Module, info: &ModuleInfo, f16: bool) -> Result<(), String> {
+fn to_hlsl(module: &Module, info: &ModuleInfo, needs: Needs) -> Result<(), String> {
     let target = |slot| hlsl::BindTarget { register: u32::from(slot), ..Default::default() };
     let options = hlsl::Options {
-        shader_model: if f16 { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 }, // FXC takes no more than 5.1
+        shader_model: match needs {
+            Needs { f16: true, .. } => hlsl::ShaderModel::V6_2,
+            Needs { subgroups: true, .. } => hlsl::ShaderModel::V6_0,
+            _ => hlsl::ShaderModel::V5_1, // FXC takes no more
+        },
         binding_map: bindings(module, target),
         fake_missing_bindings: false,
         zero_initialize_workgroup_memory: false,

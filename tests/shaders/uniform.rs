@@ -109,6 +109,9 @@ impl<'a> Call<'a> {
             }
             Expression::CallResult(_) | Expression::AtomicResult { .. } => self.results[handle.index()],
             Expression::WorkGroupUniformLoadResult { .. } => false,
+            Expression::SubgroupOperationResult { .. } => self.results[handle.index()],
+            Expression::CooperativeLoad { ref data, .. } => of(data.pointer) || of(data.stride),
+            Expression::CooperativeMultiplyAdd { a, b, c } => of(a) || of(b) || of(c),
             ref other => panic!("no kernel had {other:?} when this was written: teach it here"),
         }
     }
@@ -143,6 +146,12 @@ impl<'a> Call<'a> {
                 Statement::WorkGroupUniformLoad { pointer, .. } => {
                     self.barrier(flow || self.is_place_different(pointer))
                 }
+                // All of a subgroup must be there: here, all of the workgroup.
+                Statement::SubgroupGather { result, .. } | Statement::SubgroupCollectiveOperation { result, .. } => {
+                    self.barrier(flow);
+                    self.results[result.index()] = true;
+                }
+                Statement::CooperativeStore { .. } => self.barrier(flow),
                 Statement::Atomic { result, .. } => {
                     if let Some(result) = result {
                         self.results[result.index()] = true;
@@ -238,7 +247,7 @@ mod tests {
             @compute @workgroup_size(4)
             fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) w: vec3<u32>) {{ {body} }}"
         );
-        let (module, _) = crate::validated(&wgsl, false).unwrap_or_else(|error| panic!("{error}"));
+        let (module, _) = crate::validated(&wgsl, crate::Needs::default()).unwrap_or_else(|error| panic!("{error}"));
         super::check(&module)
     }
 

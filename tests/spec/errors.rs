@@ -3,13 +3,16 @@
 use std::{process::Command, sync::LazyLock};
 
 use wgpu_attention::{
-    Angles, Attention, Bindings, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Pairs, Plan, Rotary, kernels, wgpu,
+    Algorithm, Angles, Attention, Bindings, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Pairs, Plan, Rotary,
+    kernels, wgpu,
 };
 
 use super::{resized, spec};
 
 /// A variant, how to provoke it, and what it says.
 type Case = (&'static str, fn() -> Error, &'static str);
+
+const TILES: kernels::Workgroup = kernels::Workgroup { invocations: 64, bytes: 0, rows: 32, keys: 32, grouped: false };
 
 const CASES: &[Case] = &[
     ("Zero", || refused(&resized("q_len", 0)), "q_len is 0"),
@@ -39,13 +42,13 @@ const CASES: &[Case] = &[
     ("NotBuilt", || refused(&spec().block_mask(64)), "block_mask is not built yet"),
     (
         "Kernel",
-        || kernels::Classify::new(&spec(), &Caps::webgpu()).expect_err("it has no masks"),
+        || kernels::Classify::new(&spec(), &Caps::webgpu(), TILES).expect_err("it has no masks"),
         "kernel classify cannot run: there is neither a bias nor a keep-mask",
     ),
     (
         "BindingLimit",
         || {
-            kernels::Program::new(spec(), &Caps { binding_bytes: 31, ..Caps::webgpu() }, None)
+            kernels::Program::new(spec(), &Caps { binding_bytes: 31, ..Caps::webgpu() }, kernels::Choice::Suggested)
                 .expect_err("a row is longer")
         },
         "q takes 32 bytes for one row of work, above the 28 that this device binds",
@@ -185,10 +188,14 @@ fn every_variant_says_what_is_wrong() {
 #[test]
 fn algorithms_without_a_device_say_what_they_lack() {
     let small = |invocations, workgroup_bytes| Caps { invocations, workgroup_bytes, ..Caps::webgpu() };
-    let refusal = |caps| kernels::Program::new(spec(), &caps, None).expect_err("too small").to_string();
-    let few = "kernel prefill cannot run: it needs 64 invocations, the device has 32";
+    let refusal = |caps| {
+        kernels::Program::new(spec(), &caps, kernels::Choice::Asked(Algorithm::Tile))
+            .expect_err("too small")
+            .to_string()
+    };
+    let few = "kernel tile cannot run: it needs 64 invocations, the device has 32";
     assert_eq!(refusal(small(32, 16384)), few);
-    let little = "kernel prefill cannot run: it needs 14912 bytes of workgroup memory, the device has 1000";
+    let little = "kernel tile cannot run: it needs 14912 bytes of workgroup memory, the device has 1000";
     assert_eq!(refusal(small(256, 1000)), little);
 }
 

@@ -150,6 +150,38 @@ fn check_sums(sums: &[[f32; 4]], chains: u32, rounds: u32) -> Result<(), String>
     Ok(())
 }
 
+/// Multiply-adds of cooperative matrices of 16-bit floats into 32-bit sums, as 10^9 floating-point operations a second; `None`
+/// where the device has none, or nobody knows the size of a subgroup.
+pub(crate) fn matrix_gflops(gpu: &Gpu) -> Result<Option<f64>, Box<dyn StdError>> {
+    let caps = gpu.attention().caps();
+    let (Some(size), Some([lanes, most])) = (caps.matrix, caps.subgroups) else { return Ok(None) };
+    if lanes != most {
+        return Ok(None);
+    }
+    let head = format!(
+        "enable f16;\nenable wgpu_cooperative_matrix;\ndiagnostic(off, derivative_uniformity);\nconst T = {size}u;\n\
+         const SIZE = {lanes}u;\nalias MatrixA = coop_mat{size}x{size}<f16, A>;\nalias MatrixB = coop_mat{size}x{size}<f16, B>;\n\
+         alias MatrixC = coop_mat{size}x{size}<f32, C>;\n"
+    );
+    let pipeline = pipeline(gpu, &(head + include_str!("matrix.wgsl")), "main")?;
+    // As in the text.
+    let (chains, steps, workgroups) = (4, 4, 4096);
+    let sums = buffer(gpu, "the sums of a probe", u64::from(4 * workgroups * chains * size * size))?;
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let params = buffer_for(gpu, "the parameters of a probe", 16, usage)?;
+    let group = group(gpu, &pipeline, &[&params, &sums])?;
+    let best = best((1 << 24) / steps - 1, |rounds| {
+        gpu.queue().write_buffer(&params, 0, bytemuck::cast_slice(&[rounds, 0, 0, 0]));
+        dispatch(gpu, &pipeline, &group, workgroups, 1)
+    })?;
+    let expected = (best.units * steps) as f32;
+    if let Some(wrong) = read::<f32>(gpu, &sums, 0, sums.size())?.into_iter().find(|&sum| sum != expected) {
+        return Err(format!("a matrix holds {wrong} instead of {expected}").into());
+    }
+    let flops = 2.0 * f64::from(size).powi(3) * f64::from(chains * steps) * f64::from(workgroups);
+    Ok(Some(flops / best.seconds / 1e9))
+}
+
 /// Most bytes of either buffer of the copy: above the caches of any device.
 const COPY_BYTES: u64 = 256 << 20;
 /// Bytes that one workgroup copies.

@@ -1,6 +1,7 @@
 //! A problem on the device: random inputs, its buffers, and what comes out.
 
-use wgpu_attention::{Bindings, Bound, Error, Gpu, Inputs, Plan, Spec, Tensor, View, wgpu};
+use half::f16;
+use wgpu_attention::{Bindings, Bound, DType, Error, Gpu, Inputs, Plan, Spec, Tensor, View, wgpu};
 
 use crate::{
     device::{buffer, caught, read},
@@ -22,6 +23,8 @@ impl Problem {
     /// in -1..1.
     pub(crate) fn new(gpu: &Gpu, workload: Workload, seed: u64) -> Result<Self, Error> {
         let spec = workload.spec();
+        // What the device stores is what the oracle gets.
+        let rounded = |x: f32| if workload.dtype == DType::F16 { f16::from_f32(x).to_f32() } else { x };
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut buffers = Vec::new();
         for view in spec.views() {
@@ -29,7 +32,7 @@ impl Problem {
         }
         let mut random = |tensor, reach: f32| -> Vec<f32> {
             let elements = spec.view(tensor).and_then(|view| view.extent().ok()).unwrap_or(0);
-            (0..elements).map(|_| reach * (2.0 * rng.f32() - 1.0)).collect()
+            (0..elements).map(|_| rounded(reach * (2.0 * rng.f32() - 1.0))).collect()
         };
         let (q, k, v) = (random(Tensor::Q, 2.0), random(Tensor::K, 2.0), random(Tensor::V, 1.0));
         let problem = Self { workload, spec, q, k, v, buffers };
@@ -57,13 +60,18 @@ impl Problem {
 
     /// Fills the output with NaN, so that an element that nobody writes is seen.
     pub(crate) fn poison(&self, gpu: &Gpu) -> Result<(), Error> {
-        let elements = self.buffer(Tensor::Out).map_or(0, |out| out.size() / 4);
+        let elements = self.spec.view(Tensor::Out).and_then(|view| view.extent().ok()).unwrap_or(0);
         self.write(gpu, Tensor::Out, &vec![f32::NAN; elements as usize])
     }
 
     /// The output.
     pub(crate) fn out(&self, gpu: &Gpu) -> Result<Vec<f32>, Error> {
-        self.buffer(Tensor::Out).map_or(Ok(Vec::new()), |out| read(gpu, out, 0, out.size()))
+        let Some(out) = self.buffer(Tensor::Out) else { return Ok(Vec::new()) };
+        if self.workload.dtype == DType::F16 {
+            let halves: Vec<u16> = read(gpu, out, 0, out.size())?;
+            return Ok(halves.into_iter().map(|bits| f16::from_bits(bits).to_f32()).collect());
+        }
+        read(gpu, out, 0, out.size())
     }
 
     fn buffer(&self, tensor: Tensor) -> Option<&wgpu::Buffer> {
@@ -72,7 +80,14 @@ impl Problem {
 
     fn write(&self, gpu: &Gpu, tensor: Tensor, data: &[f32]) -> Result<(), Error> {
         let Some(buffer) = self.buffer(tensor) else { return Ok(()) };
-        caught(gpu, "an upload", || gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(data)))
+        let halves: Vec<u16>;
+        let bytes: &[u8] = if self.workload.dtype == DType::F16 {
+            halves = data.iter().map(|&x| f16::from_f32(x).to_bits()).collect();
+            bytemuck::cast_slice(&halves)
+        } else {
+            bytemuck::cast_slice(data)
+        };
+        caught(gpu, "an upload", || gpu.queue().write_buffer(buffer, 0, bytes))
     }
 }
 

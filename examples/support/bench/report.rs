@@ -9,19 +9,28 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use wgpu_attention::{Gpu, Tensor};
 
-use crate::{check::Errors, problem::Problem, timing::Times, workload::flops};
+use crate::{
+    check::Errors,
+    problem::Problem,
+    timing::Times,
+    workload::{bytes, flops},
+};
 
 /// What the device can do at most; `None` where a probe failed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
     pub(crate) fma_gflops: Option<f64>,
     pub(crate) copy_gbps: Option<f64>,
+    pub(crate) matrix_gflops: Option<f64>,
 }
 
 /// A problem by a kernel, measured.
 pub(crate) struct Row<'a> {
     pub(crate) problem: &'a Problem,
     pub(crate) kernel: &'static str,
+    /// Whether `Autotune` chose this kernel.
+    pub(crate) chosen: bool,
+    pub(crate) workspace_bytes: u64,
     pub(crate) times: Times,
     pub(crate) first_ms: f64,
     /// `None` where nothing was checked.
@@ -33,6 +42,11 @@ impl Row<'_> {
     /// 10^9 floating-point operations a second, by the best time.
     fn gflops(&self) -> f64 {
         flops(&self.problem.spec) / self.times.min_ms / 1e6
+    }
+
+    /// 10^9 bytes a second, if each tensor were moved once, by the best time.
+    fn gbps(&self) -> f64 {
+        bytes(&self.problem.spec) / self.times.min_ms / 1e6
     }
 
     fn dtype(&self) -> String {
@@ -50,7 +64,11 @@ impl Row<'_> {
             "first_ms": self.first_ms,
             "gflops": self.gflops(),
             "fma_gflops": self.limits.fma_gflops,
+            "matrix_gflops": self.limits.matrix_gflops,
+            "gbps": self.gbps(),
             "copy_gbps": self.limits.copy_gbps,
+            "workspace_bytes": self.workspace_bytes,
+            "chosen": self.chosen,
             "rel_err": self.errors.map(|errors| errors.rel_err),
             "max_abs": self.errors.map(|errors| errors.max_abs),
             "adapter": adapter,
@@ -59,16 +77,21 @@ impl Row<'_> {
 
     fn line(&self) -> String {
         let Times { min_ms, median_ms, device_ms } = self.times;
-        let percent = self.limits.fma_gflops.map(|most| 100.0 * self.gflops() / most);
+        let percent =
+            |rate: f64, most: Option<f64>| most.map_or("-".into(), |most| format!("{:.1}", 100.0 * rate / most));
+        let kernel = format!("{}{}", self.kernel, if self.chosen { "*" } else { "" });
         line(
-            [self.problem.workload.name, &self.dtype(), self.kernel],
+            [self.problem.workload.name, &self.dtype(), &kernel],
             [
                 format!("{min_ms:.3}"),
                 format!("{median_ms:.3}"),
                 device_ms.map_or("-".into(), |ms| format!("{ms:.3}")),
                 format!("{:.0}", self.first_ms),
                 format!("{:.1}", self.gflops()),
-                percent.map_or("-".into(), |percent| format!("{percent:.1}")),
+                percent(self.gflops(), self.limits.fma_gflops),
+                format!("{:.1}", self.gbps()),
+                percent(self.gbps(), self.limits.copy_gbps),
+                format!("{:.2}", self.workspace_bytes as f64 / 1e6),
                 self.errors.map_or("-".into(), |errors| format!("{:.1e}", errors.rel_err)),
                 self.errors.map_or("-".into(), |errors| format!("{:.1e}", errors.max_abs)),
             ],
@@ -76,12 +99,12 @@ impl Row<'_> {
     }
 }
 
-fn line(names: [&str; 3], numbers: [String; 8]) -> String {
+fn line(names: [&str; 3], numbers: [String; 11]) -> String {
     let [shape, dtype, kernel] = names;
-    let [min, median, device, first, gflops, percent, rel_err, max_abs] = numbers;
+    let [min, median, device, first, gflops, percent, gbps, copy, workspace, rel_err, max_abs] = numbers;
     format!(
         "{shape:<5} {dtype:<5} {kernel:<8} {min:>10} {median:>10} {device:>10} {first:>8} {gflops:>8} {percent:>6} \
-         {rel_err:>8} {max_abs:>8}"
+         {gbps:>7} {copy:>6} {workspace:>8} {rel_err:>8} {max_abs:>8}"
     )
 }
 
@@ -124,8 +147,21 @@ impl Report {
     pub(crate) fn head(&self, limits: &Limits) -> io::Result<()> {
         let number = |rate: Option<f64>, unit| rate.map_or("unknown".into(), |rate| format!("{rate:.1} {unit}"));
         let (fma, copy) = (number(limits.fma_gflops, "GFLOP/s"), number(limits.copy_gbps, "GB/s"));
-        self.print(&format!("limits  f32 multiply-add {fma}, storage copy {copy}\n"))?;
-        let numbers = ["min ms", "median ms", "device ms", "first ms", "GFLOP/s", "% fma", "rel err", "max abs"];
+        let matrix = limits.matrix_gflops.map_or(String::new(), |rate| format!(", f16 matrices {rate:.1} GFLOP/s"));
+        self.print(&format!("limits  f32 multiply-add {fma}, storage copy {copy}{matrix}\n"))?;
+        let numbers = [
+            "min ms",
+            "median ms",
+            "device ms",
+            "first ms",
+            "GFLOP/s",
+            "% fma",
+            "GB/s",
+            "% copy",
+            "work MB",
+            "rel err",
+            "max abs",
+        ];
         self.print(&line(["shape", "dtype", "kernel"], numbers.map(String::from)))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use wgpu_attention::{Algorithm, Attention, Bound, Error, Gpu, wgpu};
+use wgpu_attention::{Algorithm, Bound, Error, Gpu, wgpu};
 
 use crate::{
     device::{buffer_for, caught, encoder, read, submit},
@@ -36,8 +36,10 @@ pub(crate) fn run(gpu: &Gpu, bound: &Bound) -> Result<(), Error> {
 ///
 /// Drivers keep compiled shaders of their own, in memory and on disk; what they keep is not compiled again.
 pub(crate) fn first(gpu: &Gpu, problem: &Problem, algorithm: Algorithm) -> Result<(Bound, f64), Error> {
+    let attention = gpu.attention();
     let start = Instant::now();
-    let plan = Attention::new(gpu.device()).plan_with(algorithm, &problem.spec)?;
+    // The same device, nothing compiled.
+    let plan = attention.limited(attention.caps().clone()).plan_with(algorithm, &problem.spec)?;
     let planned = start.elapsed();
     let workspace = workspace(gpu, &plan)?;
     let start = Instant::now();

@@ -1,6 +1,6 @@
 //! The problems that are timed.
 
-use wgpu_attention::{Align, Mask, Shape, Spec};
+use wgpu_attention::{Align, DType, Mask, Shape, Spec, Tensor};
 
 /// A problem by its name.
 #[derive(Clone, Copy, Debug)]
@@ -8,10 +8,11 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     shape: Shape,
     causal: bool,
+    pub(crate) dtype: DType,
 }
 
-/// All of them. Sizes as in a row of the table in benches/README.md.
-pub(crate) const ALL: [Workload; 7] = [
+/// Those for any device, and those for large GPUs. Sizes as in a row of the table in benches/README.md.
+pub(crate) const ALL: [Workload; 14] = [
     full("P1", [1, 8, 8, 512, 512, 64]),
     causal("P2", [1, 8, 8, 1024, 1024, 64]),
     causal("P3", [1, 8, 2, 1024, 1024, 128]),
@@ -19,12 +20,19 @@ pub(crate) const ALL: [Workload; 7] = [
     causal("P5", [1, 2, 2, 4096, 4096, 64]),
     full("P6", [2, 8, 8, 128, 1500, 64]),
     full("P7", [1, 12, 12, 16, 16, 64]),
+    causal("G1", [4, 32, 8, 4096, 4096, 128]).half(),
+    causal("G1", [4, 32, 8, 4096, 4096, 128]),
+    causal("G2", [1, 32, 32, 16384, 16384, 128]).half(),
+    full("G3", [64, 32, 8, 1, 8192, 128]).half(),
+    full("G4", [8, 16, 16, 2048, 2048, 64]).half(),
+    full("G4", [8, 16, 16, 2048, 2048, 64]),
+    causal("G5", [1, 1, 1, 65536, 65536, 64]).half(),
 ];
 
 const fn full(name: &'static str, sizes: [u32; 6]) -> Workload {
     let [batch, q_heads, kv_heads, q_len, kv_len, dim] = sizes;
     let shape = Shape { batch, q_heads, kv_heads, q_len, kv_len, head_dim: dim, value_dim: dim };
-    Workload { name, shape, causal: false }
+    Workload { name, shape, causal: false, dtype: DType::F32 }
 }
 
 const fn causal(name: &'static str, sizes: [u32; 6]) -> Workload {
@@ -32,11 +40,24 @@ const fn causal(name: &'static str, sizes: [u32; 6]) -> Workload {
 }
 
 impl Workload {
-    /// The workload of this name, or which there are.
-    pub(crate) fn named(name: &str) -> Result<Self, String> {
-        let known = || ALL.map(|workload| workload.name).join(", ");
-        let found = ALL.into_iter().find(|workload| workload.name == name);
-        found.ok_or_else(|| format!("no shape {name:?}; there are: {}", known()))
+    const fn half(self) -> Self {
+        Self { dtype: DType::F16, ..self }
+    }
+
+    /// The name, if there is such a workload; or which there are.
+    pub(crate) fn named(name: &str) -> Result<&'static str, String> {
+        let known = || {
+            let mut names: Vec<_> = ALL.map(|workload| workload.name).into();
+            names.dedup();
+            names.join(", ")
+        };
+        let found = ALL.iter().find(|workload| workload.name == name);
+        found.map(|workload| workload.name).ok_or_else(|| format!("no shape {name:?}; there are: {}", known()))
+    }
+
+    /// Whether it asks for a large GPU.
+    pub(crate) fn is_large(&self) -> bool {
+        self.name.starts_with('G')
     }
 
     /// What to compute: causal masks stand aligned at the end.
@@ -52,7 +73,7 @@ impl Workload {
     }
 
     fn spec_of(&self, shape: Shape, align: Align) -> Spec {
-        let spec = Spec::new(shape);
+        let spec = Spec::new(shape).q_type(self.dtype).kv_type(self.dtype).out_type(self.dtype);
         if self.causal { spec.mask(Mask::causal()).align(align) } else { spec }
     }
 }
@@ -67,4 +88,10 @@ pub(crate) fn flops(spec: &Spec) -> f64 {
     let heads = u64::from(shape.batch) * u64::from(shape.q_heads);
     let dims = u64::from(shape.head_dim) + u64::from(shape.value_dim);
     2.0 * dims as f64 * (heads * pairs) as f64
+}
+
+/// Bytes of q, k, v and out, each once: the least that a kernel moves.
+pub(crate) fn bytes(spec: &Spec) -> f64 {
+    let views = [Tensor::Q, Tensor::K, Tensor::V, Tensor::Out].into_iter().filter_map(|tensor| spec.view(tensor));
+    views.filter_map(|view| view.bytes().ok()).sum::<u64>() as f64
 }

@@ -8,13 +8,13 @@ use std::{collections::BTreeMap, ops::Range};
 use half::bf16;
 use wgpu_attention::{DType, Data, Error, Gpu, Inputs, Outputs, Spec, Tensor, View, reference, wgpu};
 
-/// The device of the environment's choice.
+/// The device of the environment's choice, with all that kernels can use.
 ///
 /// # Panics
 ///
 /// Without an adapter: a test that asked for one has failed.
 pub(crate) fn gpu() -> Gpu {
-    Gpu::new().unwrap_or_else(|error| panic!("{error}"))
+    Gpu::experimental().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Values of one tensor.

@@ -1,8 +1,8 @@
 // The tile of a work item where sequences of any lengths lie side by side.
 //
 // Workgroup memory  shared_tile
-// Needs             tile.wgsl, workspace.wgsl
-// Host              src/kernels/tile.rs
+// Needs             block.wgsl, workspace.wgsl
+// Host              src/kernels/scoring.rs
 //
 // Sequence s has the blocks from floor(start / BR) + s on, start being its first row: enough for any length, since
 // ceil(n / BR) <= floor((start + n) / BR) - floor(start / BR) + 1, and no sum over the sequences before is needed. At most
@@ -21,7 +21,7 @@ fn first_block(s: u32) -> u32 {
 
 fn tile_of(item: u32, t: u32) -> Tile {
   if t == 0 {
-    let at = place(item);
+    let at = place(item / params.splits);
     var s = 0u;
     var past = params.sequences;
     while past - s > 1 {
@@ -39,7 +39,8 @@ fn tile_of(item: u32, t: u32) -> Tile {
     let k_first = clamp(k_start, params.key0, params.key_end);
     let k_end = clamp(k_stop, k_first, params.key_end);
     let shift = select(0, i32(k_stop - k_start) - i32(q_stop - q_start), params.from_end == 1);
-    shared_tile = Tile(at, s, row0, rows, q_start, k_start, k_first, k_end, shift);
+    let tile = Tile(at, s, row0, rows, q_start, k_start, k_first, k_end, shift, k_first, 0);
+    shared_tile = split(tile, item);
   }
   return workgroupUniformLoad(&shared_tile);
 }

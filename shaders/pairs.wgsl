@@ -1,0 +1,55 @@
+// Products of a tile into scores, and which of its pairs are hidden, a bit each.
+//
+// Needs      MASKED (preamble: whether there is a bias or a keep-mask), score.wgsl, block.wgsl, lanes.wgsl, and alibi, bias
+//            and keep or what stands in for them
+// Host       src/spec.rs
+//
+// What each pair costs more than arithmetic is behind branches that tiles without it skip. The pairs are those of RM rows and
+// RN keys of each invocation, from key at.k0 on: a tile, or a part of one.
+
+fn pairs(tile: Tile, lane: Lane, keys: Keys, at: Next, s: ptr<function, array<f32, RM * RN>>) -> u32 {
+  var hidden = 0u;
+  for (var r = 0u; r < RM; r++) {
+    let query = query_of(tile, row_of(lane, r));
+    let mine = tile_for(tile, query);
+    let slope = slope_of(mine);
+    for (var n = 0u; n < RN; n++) {
+      let i = r * RN + n;
+      (*s)[i] = capped(scaled((*s)[i])) - penalty(mine, slope, query.row, at.k0 + n * TX + lane.tx);
+    }
+  }
+  if MASKED && at.kind != FULL {
+    for (var r = 0u; r < RM; r++) {
+      let query = query_of(tile, row_of(lane, r));
+      let mine = tile_for(tile, query);
+      for (var n = 0u; n < RN; n++) {
+        let key = at.k0 + n * TX + lane.tx;
+        if query.exists && key < tile.k_end {
+          let bias = biased(mine, query.row, key);
+          (*s)[r * RN + n] += bias.value;
+          if bias.hidden || !kept(mine, query.row, key) { hidden |= 1u << (r * RN + n); }
+        }
+      }
+    }
+  }
+  if at.k0 < keys.full_first || at.k0 + TX * RN > keys.full_end {
+    for (var r = 0u; r < RM; r++) {
+      let row = query_of(tile, row_of(lane, r)).row;
+      let row_first = first_key(tile, row);
+      let row_end = end_key(tile, row);
+      for (var n = 0u; n < RN; n++) {
+        let key = at.k0 + n * TX + lane.tx;
+        if key < row_first || key >= row_end { hidden |= 1u << (r * RN + n); }
+      }
+    }
+  }
+  return hidden;
+}
+
+// The scores in units of log2, between what is hidden and what a running maximum starts at.
+fn settle(s: ptr<function, array<f32, RM * RN>>, hidden: u32) {
+  for (var i = 0u; i < RM * RN; i++) { (*s)[i] = max((*s)[i], LOWEST) * LOG2_E; }
+  if hidden != 0 {
+    for (var i = 0u; i < RM * RN; i++) { (*s)[i] = select((*s)[i], HIDDEN, ((hidden >> i) & 1) != 0); }
+  }
+}

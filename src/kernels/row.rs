@@ -1,0 +1,100 @@
+//! Row: whole query rows in the registers of each invocation, no workgroup memory. Shader `shaders/row.wgsl`, twin
+//! [`reference::tiled`](crate::reference::tiled).
+
+use super::{
+    Shader, Workgroup,
+    forward::{Lanes, Pass},
+};
+use crate::{
+    caps::{Caps, DeviceKind},
+    error::Error,
+    shader::{COLUMNS, ROW_ALONE, ROW_SHUFFLE},
+    spec::Spec,
+    view::View,
+};
+
+/// Past this, drivers leave the loops over a row rolled, or its registers spill.
+const MAX_DIM: u32 = 128;
+
+/// Most vec4 of queries and output that an invocation of a CPU device holds: 4 rows of 64 + 64, 2 of 128 + 128. Five rows of
+/// 64 + 64 are a third slower, and compile twice as long.
+const MAX_VEC4S: u32 = 128;
+
+/// Keys of a tile, for tile classes.
+const KEYS: u32 = 32;
+
+/// A row kernel that fits its device. Equal values are the same shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Row {
+    pass: Pass,
+    lanes: Lanes,
+    /// Whether neighbours in a subgroup load keys for each other.
+    shuffle: bool,
+}
+
+impl Row {
+    /// Its name.
+    pub const NAME: &'static str = "row";
+
+    /// The kernel for `spec`, or why there is none.
+    pub fn new(spec: &Spec, caps: &Caps) -> Result<Self, Error> {
+        let shape = spec.shape();
+        for (name, dim) in [("head_dim", shape.head_dim), ("value_dim", shape.value_dim)] {
+            if dim > MAX_DIM {
+                let because = format!("{name} {dim} is above {MAX_DIM}, and a row must fit registers");
+                return Err(Error::Kernel { kernel: Self::NAME, because });
+            }
+        }
+        let cpu = caps.kind == DeviceKind::Cpu;
+        let ty = if cpu { 16 } else { 64 };
+        if ty > caps.invocations {
+            let because = format!("it needs {ty} invocations, the device has {}", caps.invocations);
+            return Err(Error::Kernel { kernel: Self::NAME, because });
+        }
+        let neighbours = caps.subgroups.map_or(0, |[least, _]| least);
+        let (shuffle, rn) = (neighbours >= 4, if neighbours >= 8 { 8 } else { 4 });
+        let (most, rn) = if shuffle { (4, rn) } else { (2, 2) };
+        let vec4s = shape.head_dim.div_ceil(4) + shape.value_dim.div_ceil(4);
+        let mut rm = if cpu { most } else { 1 };
+        let rows = u64::from(shape.q_len) * u64::from(spec.heads_sharing());
+        while rm > 1 && (rm * vec4s > MAX_VEC4S || rows <= u64::from(ty * rm / 2)) {
+            rm /= 2;
+        }
+        // Software drivers gather 16-bit words one by one, and compile that for seconds: 32-bit words it is.
+        let words = Caps { f16: caps.f16 && !cpu, ..caps.clone() };
+        Ok(Self { pass: Pass::new(spec, &words, ty * rm)?, lanes: Lanes { tx: 1, ty, rm, rn }, shuffle })
+    }
+
+    pub(super) fn partial(self, out: &View) -> Self {
+        Self { pass: self.pass.partial(out), ..self }
+    }
+
+    /// Keys that are scored at a time: the tiles of its twin.
+    #[must_use]
+    pub const fn keys_at_a_time(&self) -> u32 {
+        self.lanes.rn
+    }
+}
+
+impl Shader for Row {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn source(&self) -> String {
+        const MAIN: &str = include_str!("../../shaders/row.wgsl");
+        let text = self.pass.text(self.workgroup(), self.lanes).constant("THREADS", self.lanes.ty);
+        text.join(&[COLUMNS, if self.shuffle { ROW_SHUFFLE } else { ROW_ALONE }, MAIN]).finish()
+    }
+
+    fn workgroup(&self) -> Workgroup {
+        let Lanes { ty, rm, .. } = self.lanes;
+        let (bytes, grouped) = (self.pass.scoring.shared_bytes(), self.pass.scoring.is_grouped());
+        Workgroup { invocations: ty, bytes, rows: ty * rm, keys: KEYS, grouped }
+    }
+
+    fn loads(&self) -> String {
+        let shared = if self.shuffle { "; keys shuffled between neighbours" } else { "" };
+        self.pass.loads() + shared
+    }
+}
