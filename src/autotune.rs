@@ -7,7 +7,7 @@ use crate::{caps::Caps, kernels::Algorithm, mask::Mask, spec::Spec};
 /// The fastest algorithm for each class of problems, adapter and driver that was tuned.
 ///
 /// A class is what decides which algorithm wins: types, dimensions and features as they are; lengths, and heads of all items
-/// together, within a factor of two. [`Attention::with_autotune`] plans accordingly.
+/// together, within a factor of two. [`Attention::with_autotune`](crate::Attention::with_autotune) plans accordingly.
 ///
 /// ```no_run
 /// use wgpu_attention::{Autotune, Gpu, Shape, Spec};
