@@ -21,6 +21,9 @@ pub struct Caps {
     pub driver: String,
     /// What sort of device it is.
     pub kind: DeviceKind,
+    /// Whether its compiler unrolls loops inside loops. Mesa's does in 26; in 22.3 it compiles `row` for 26 s where an invocation
+    /// has four rows, and makes it four times as slow as with one.
+    pub unrolls: bool,
     /// Whether shaders have 16-bit floats.
     pub f16: bool,
     /// The smallest and the largest subgroup, where shaders have subgroup operations.
@@ -52,6 +55,7 @@ impl Caps {
             adapter: "any WebGPU device".into(),
             driver: String::new(),
             kind: DeviceKind::Other,
+            unrolls: true,
             f16: false,
             subgroups: None,
             matrix: None,
@@ -79,6 +83,7 @@ impl Caps {
                 wgpu::DeviceType::DiscreteGpu => DeviceKind::Discrete,
                 _ => DeviceKind::Other,
             },
+            unrolls: unrolls(&info.driver_info),
             f16: features.contains(wgpu::Features::SHADER_F16),
             matrix: None,
             subgroups: features
@@ -119,6 +124,7 @@ impl Caps {
             adapter: self.adapter,
             driver: self.driver,
             kind: self.kind,
+            unrolls: self.unrolls && other.unrolls,
             f16: self.f16 && other.f16,
             subgroups: self.subgroups.and(other.subgroups),
             matrix: self.matrix.and(other.matrix),
@@ -130,5 +136,21 @@ impl Caps {
             storage_align: self.storage_align.max(other.storage_align),
             uniform_align: self.uniform_align.max(other.uniform_align),
         }
+    }
+}
+
+/// Of a driver that says its name and version in words.
+fn unrolls(driver: &str) -> bool {
+    let mesa = driver.split_once("Mesa ").and_then(|(_, version)| version.split('.').next()?.parse::<u32>().ok());
+    mesa.is_none_or(|version| version >= 25)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn old_compilers_are_known() {
+        assert!(!super::unrolls("Mesa 22.3.6 (LLVM 15.0.6)"));
+        assert!(super::unrolls("Mesa 26.2.6-1 (LLVM 22.1.8)"));
+        assert!(super::unrolls("580.65.06") && super::unrolls("Mesa") && super::unrolls(""));
     }
 }

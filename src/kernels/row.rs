@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     caps::{Caps, DeviceKind},
+    dtype::DType,
     error::Error,
     shader::{COLUMNS, ROW_ALONE, ROW_SHUFFLE},
     spec::Spec,
@@ -53,9 +54,15 @@ impl Row {
         }
         let neighbours = caps.subgroups.map_or(0, |[least, _]| least);
         let (shuffle, rn) = (neighbours >= 4, if neighbours >= 8 { 8 } else { 4 });
-        let (most, rn) = if shuffle { (4, rn) } else { (2, 2) };
+        let rn = if shuffle { rn } else { 2 };
+        // More rows use each key more often. 16-bit words are cheap to load, and long to compile.
+        let most = match (cpu && caps.unrolls, shuffle && spec.types.kv == DType::F32) {
+            (false, _) => 1,
+            (true, false) => 2,
+            (true, true) => 4,
+        };
         let vec4s = shape.head_dim.div_ceil(4) + shape.value_dim.div_ceil(4);
-        let mut rm = if cpu { most } else { 1 };
+        let mut rm = most;
         let rows = u64::from(shape.q_len) * u64::from(spec.heads_sharing());
         while rm > 1 && (rm * vec4s > MAX_VEC4S || rows <= u64::from(ty * rm / 2)) {
             rm /= 2;
