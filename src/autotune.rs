@@ -34,6 +34,7 @@ impl Autotune {
     }
 
     /// Keeps what was measured.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn set(&mut self, spec: &Spec, caps: &Caps, fastest: Algorithm) {
         self.fastest.insert(class(spec, caps), fastest);
     }

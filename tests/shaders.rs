@@ -65,7 +65,7 @@ fn more() -> [Caps; 6] {
     let cpu = Caps { kind: DeviceKind::Cpu, ..large.clone() };
     let matrices = Caps { f16: true, matrix: Some(16), subgroups: Some([32, 32]), ..large.clone() };
     [
-        Caps { subgroups: Some([4, 128]), ..Caps::webgpu() },
+        Caps { subgroups: Some([4, 128]), kind: DeviceKind::Cpu, ..Caps::webgpu() },
         Caps { subgroups: Some([8, 8]), f16: true, matrix: Some(8), ..cpu.clone() },
         Caps { workgroup_bytes: 49152, ..matrices.clone() },
         large,

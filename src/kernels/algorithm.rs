@@ -16,7 +16,8 @@ use crate::{
 pub enum Algorithm {
     /// Tiles in workgroup memory: what most GPUs do best.
     Tile,
-    /// Whole query rows in registers: what CPUs do best. head_dim and value_dim up to 128.
+    /// Whole query rows in registers: what CPUs do best. head_dim and value_dim up to 128, on GPUs
+    /// up to 64.
     Row,
     /// Few query rows against many keys.
     Decode,

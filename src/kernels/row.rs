@@ -14,8 +14,8 @@ use crate::{
     view::View,
 };
 
-/// Past this, drivers leave the loops over a row rolled, or its registers spill.
-const MAX_DIM: u32 = 128;
+/// Past these, on CPUs and on GPUs, drivers leave the loops over a row rolled, or its registers spill.
+const MAX_DIM: [u32; 2] = [128, 64];
 
 /// Most vec4 of queries and output that an invocation of a CPU device holds: 4 rows of 64 + 64, 2 of 128 + 128. Five rows of
 /// 64 + 64 are a third slower, and compile twice as long.
@@ -39,22 +39,26 @@ impl Row {
 
     /// The kernel for `spec`, or why there is none.
     pub fn new(spec: &Spec, caps: &Caps) -> Result<Self, Error> {
-        let shape = spec.shape();
+        let (shape, cpu) = (spec.shape(), caps.kind == DeviceKind::Cpu);
+        let most = MAX_DIM[usize::from(!cpu)];
         for (name, dim) in [("head_dim", shape.head_dim), ("value_dim", shape.value_dim)] {
-            if dim > MAX_DIM {
-                let because = format!("{name} {dim} is above {MAX_DIM}, and a row must fit registers");
+            if dim > most {
+                let because = format!("{name} {dim} is above {most}, and a row must fit registers");
                 return Err(Error::Kernel { kernel: Self::NAME, because });
             }
         }
-        let cpu = caps.kind == DeviceKind::Cpu;
         let ty = if cpu { 16 } else { 64 };
         if ty > caps.invocations {
             let because = format!("it needs {ty} invocations, the device has {}", caps.invocations);
             return Err(Error::Kernel { kernel: Self::NAME, because });
         }
-        let neighbours = caps.subgroups.map_or(0, |[least, _]| least);
-        let (shuffle, rn) = (neighbours >= 4, if neighbours >= 8 { 8 } else { 4 });
-        let rn = if shuffle { rn } else { 2 };
+        // What a GPU loads from one address for all costs it little; and it has no registers for more keys.
+        let neighbours = caps.subgroups.filter(|_| cpu).map_or(0, |[least, _]| least);
+        let (shuffle, rn) = match neighbours {
+            8.. => (true, 8),
+            4.. => (true, 4),
+            _ => (false, if cpu { 2 } else { 1 }),
+        };
         // More rows use each key more often. 16-bit words are cheap to load, and long to compile.
         let most = match (cpu && caps.unrolls, shuffle && spec.types.kv == DType::F32) {
             (false, _) => 1,

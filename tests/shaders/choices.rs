@@ -62,7 +62,7 @@ fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
             ("HEAD_DIM", "1 5 40 64 80 128"),
             ("VALUE_DIM", "1 5 7 40 64 80 128"),
             ("RM", "1 2 4"),
-            ("RN", "2 4 8"),
+            ("RN", "1 2 4 8"),
             ("MASKED", "false true"),
             ("PARTIAL", "false true"),
             ("BIAS_TYPE", "0 1 2"),
