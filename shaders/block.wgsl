@@ -39,6 +39,11 @@ fn split(tile: Tile, item: u32) -> Tile {
   return mine;
 }
 
+// The tile of a work item.
+fn tile_of(item: u32, t: u32) -> Tile {
+  return split(tile_at(place(item / params.splits), t), item);
+}
+
 // The mask lets a row see the keys first_key..end_key; both grow with the row.
 fn first_key(tile: Tile, row: u32) -> u32 {
   let j = i32(row - tile.q_start) + tile.shift + params.band_lo;

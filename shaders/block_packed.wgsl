@@ -1,4 +1,4 @@
-// The tile of a work item where sequences of any lengths lie side by side.
+// The tile of a block of rows where sequences of any lengths lie side by side.
 //
 // Workgroup memory  shared_tile
 // Needs             block.wgsl, workspace.wgsl
@@ -19,9 +19,8 @@ fn first_block(s: u32) -> u32 {
   return rows_before(s) / BR + s;
 }
 
-fn tile_of(item: u32, t: u32) -> Tile {
+fn tile_at(at: Place, t: u32) -> Tile {
   if t == 0 {
-    let at = place(item / params.splits);
     var s = 0u;
     var past = params.sequences;
     while past - s > 1 {
@@ -39,8 +38,12 @@ fn tile_of(item: u32, t: u32) -> Tile {
     let k_first = clamp(k_start, params.key0, params.key_end);
     let k_end = clamp(k_stop, k_first, params.key_end);
     let shift = select(0, i32(k_stop - k_start) - i32(q_stop - q_start), params.from_end == 1);
-    let tile = Tile(at, s, row0, rows, q_start, k_start, k_first, k_end, shift, k_first, 0);
-    shared_tile = split(tile, item);
+    shared_tile = Tile(at, s, row0, rows, q_start, k_start, k_first, k_end, shift, k_first, 0);
   }
   return workgroupUniformLoad(&shared_tile);
+}
+
+// The blocks that may have some of these rows: any, since sequences have blocks of their own.
+fn blocks_of(first: u32, end: u32) -> vec2<u32> {
+  return vec2(0, (params.row_end - params.row0) / BR + params.sequences);
 }

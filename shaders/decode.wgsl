@@ -5,7 +5,7 @@
 // Grid              work items: splits of the keys, blocks of rows, heads, batch items
 // Workgroup memory  q_rows, weight_tile, row_tile, shares
 //
-// Needs      THREADS HEAD_DIM VALUE_DIM COLUMNS (preamble: invocations that share a value row), lanes.wgsl with TX = BC =
+// Needs      HEAD_DIM VALUE_DIM COLUMNS (preamble: invocations that share a value row), lanes.wgsl with TX = BC =
 //            THREADS, pairs.wgsl, load_q, load_k, load_v, store_out, finish.wgsl
 // Host       src/kernels/decode.rs
 // Reference  src/reference/tiled.rs: tiles of THREADS keys; src/reference/merge.rs

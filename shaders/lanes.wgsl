@@ -5,6 +5,8 @@
 //
 // Row r of invocation (tx, ty) is r * TY + ty of the tile, key n is n * TX + tx: neighbours read neighbouring keys.
 
+const THREADS = TX * TY;
+
 struct Lane {
   t: u32,       // this invocation
   tx: u32,

@@ -28,7 +28,7 @@ const PS = BC + 8;
 const KS = DT * T + 8;
 const VS = BC + 8;
 const LAZY = 8.0;
-const THREADS = GROUPS * SIZE;
+const INVOCATIONS = GROUPS * SIZE;
 
 var<workgroup> score_tile: array<f32, GROUPS * ROWS * SS>;
 var<workgroup> weight_tile: array<f16, GROUPS * ROWS * PS>;
@@ -39,14 +39,14 @@ var<workgroup> grown: array<u32, GROUPS>;
 
 // Fills k_tile and v_tile. Keys that do not exist stand as the last that does, and their values as zeros.
 fn stage(tile: Tile, t: u32, k0: u32) {
-  for (var i = t; i < BC * DT * T / 4; i += THREADS) {
+  for (var i = t; i < BC * DT * T / 4; i += INVOCATIONS) {
     let n = i / (DT * T / 4);
     let d = i % (DT * T / 4);
     var x = vec4<f32>();
     if d < D4 { x = load_k(row_at(params.k_at, tile.at.batch, tile.at.kv_head, min(k0 + n, tile.k_end - 1)), d); }
     for (var e = 0u; e < 4; e++) { k_tile[n * KS + 4 * d + e] = f16(x[e]); }
   }
-  for (var i = t; i < BC * VT * T / 4; i += THREADS) {
+  for (var i = t; i < BC * VT * T / 4; i += INVOCATIONS) {
     let n = i / (VT * T / 4);
     let d = i % (VT * T / 4);
     var x = vec4<f32>();
@@ -55,7 +55,7 @@ fn stage(tile: Tile, t: u32, k0: u32) {
   }
 }
 
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(INVOCATIONS)
 fn main(
   @builtin(local_invocation_index) t: u32,
   @builtin(workgroup_id) workgroup: vec3<u32>,

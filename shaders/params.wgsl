@@ -58,6 +58,14 @@ struct Params {
   slice_vec4s: u32,
   key_vec4s: u32,
   chunk_vec4s: u32,
+  fill: u32,              // what is written where measures are cleared
+  ranges_at: u32,         // words of the workspace
+  map_rows: u32,          // cells of a map
+  map_columns: u32,
+  cell_rows: u32,         // what a cell covers
+  cell_keys: u32,
+  cells_row0: u32,        // row of the first cell
+  head_share: f32,        // of a head in a map of several
   padding: vec2<u32>,
 }
 @group(0) @binding(0) var<uniform> params: Params;

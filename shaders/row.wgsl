@@ -5,7 +5,7 @@
 // Grid              work items: splits of the keys, blocks of rows, heads, batch items
 // Workgroup memory  none
 //
-// Needs      THREADS HEAD_DIM (preamble), lanes.wgsl with TX 1, columns.wgsl, pairs.wgsl, row_alone.wgsl or row_shuffle.wgsl,
+// Needs      HEAD_DIM (preamble), lanes.wgsl with TX 1, columns.wgsl, pairs.wgsl, row_alone.wgsl or row_shuffle.wgsl,
 //            load_q, load_k, load_v, store_out, finish.wgsl
 // Host       src/kernels/row.rs
 // Reference  src/reference/tiled.rs: tiles of RN keys
@@ -27,7 +27,7 @@ fn v_row(tile: Tile, key: u32) -> u32 {
 fn main(
   @builtin(local_invocation_index) t: u32,
   @builtin(workgroup_id) workgroup: vec3<u32>,
-  place: InSubgroup,
+  in_subgroup: InSubgroup,
 ) {
   let item = work_item(workgroup);
   if item >= params.end { return; }
@@ -53,12 +53,12 @@ fn main(
   while at.k0 < keys.end {
     let end = min(at.k0 + BC, keys.end);
     for (var k0 = at.k0 + (max(at.k0, keys.first) - at.k0) / RN * RN; k0 < end; k0 += RN) {
-      let mine = k0 + held_by(place);
+      let mine = k0 + held_by(in_subgroup);
       for (var i = 0u; i < RM * RN; i++) { s[i] = 0.0; }
       for (var d = 0u; d < D4; d++) {
         let held = load_k(k_row(tile, mine), d);
         for (var n = 0u; n < RN; n++) {
-          var kf = held_for(place, held, n);
+          var kf = held_for(in_subgroup, held, n);
           if !SHUFFLED { kf = load_k(k_row(tile, k0 + n), d); }
           for (var r = 0u; r < RM; r++) { s[r * RN + n] = add_dot(qf[r * D4 + d], kf, s[r * RN + n]); }
         }
@@ -81,7 +81,7 @@ fn main(
       for (var d = 0u; d < V4; d++) {
         let held = load_v(v_row(tile, mine), d);
         for (var n = 0u; n < RN; n++) {
-          var vf = held_for(place, held, n);
+          var vf = held_for(in_subgroup, held, n);
           if !SHUFFLED { vf = load_v(v_row(tile, k0 + n), d); }
           for (var r = 0u; r < RM; r++) { o[r * V4 + d] = fma(vec4(s[r * RN + n]), vf, o[r * V4 + d]); }
         }

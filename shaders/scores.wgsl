@@ -26,7 +26,11 @@ fn hide(tile: Tile, lane: Lane, first: u32, end: u32) {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgroup: vec3<u32>) {
+fn main(
+  @builtin(local_invocation_index) t: u32,
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  in_subgroup: InSubgroup,
+) {
   let item = work_item(workgroup);
   if item >= params.end { return; }
   let tile = tile_of(item, t);
@@ -54,7 +58,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
       hide(tile, lane, k0, min(k0 + BC, tile.k_end));
       continue;
     }
-    tile_scores(tile, lane, k0, &s);
+    tile_scores(tile, lane, in_subgroup, k0, &s);
     var hidden = 0u;
     if STAGE == 2 { hidden = pairs(tile, lane, keys, at, &s); }
     for (var r = 0u; r < RM; r++) {

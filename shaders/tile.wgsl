@@ -14,7 +14,11 @@
 var<workgroup> row_tile: array<f32, BR * TX>;
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgroup: vec3<u32>) {
+fn main(
+  @builtin(local_invocation_index) t: u32,
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  in_subgroup: InSubgroup,
+) {
   let item = work_item(workgroup);
   if item >= params.end { return; }
   let tile = tile_of(item, t);
@@ -29,7 +33,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
 
   var at = next_tile(tile, t, tile_start(tile, keys.first), keys.end);
   while at.k0 < keys.end {
-    tile_scores(tile, lane, at.k0, &s);
+    tile_scores(tile, lane, in_subgroup, at.k0, &s);
     settle(&s, pairs(tile, lane, keys, at, &s));
     for (var r = 0u; r < RM; r++) {
       var x = s[r * RN];

@@ -1,19 +1,18 @@
 // Products of a tile of query rows with a tile of keys, the head dimension in slices of DS vec4.
 //
 // Workgroup memory  q_tile, kv_tile
-// Needs             HEAD_DIM DS KV_TILE (preamble), block.wgsl, lanes.wgsl, load_q, load_k
+// Needs             HEAD_DIM DS KV_TILE (preamble), block.wgsl, lanes.wgsl, score.wgsl, row_alone.wgsl, load_q, load_k
 // Host              src/kernels/register_tile.rs
 //
 // Starts with a barrier, so the caller may have read kv_tile just before. Rows and keys that do not exist count as zeros.
 
-const THREADS = TX * TY;
 const D4 = (HEAD_DIM + 3) / 4;
 const PAD = DS + 1; // an odd number of vec4 per row keeps neighbours in different banks
 
 var<workgroup> q_tile: array<vec4<f32>, BR * PAD>;
 var<workgroup> kv_tile: array<vec4<f32>, KV_TILE>; // a slice of the keys, then a chunk of the values
 
-fn tile_scores(tile: Tile, lane: Lane, k0: u32, s: ptr<function, array<f32, RM * RN>>) {
+fn tile_scores(tile: Tile, lane: Lane, place: InSubgroup, k0: u32, s: ptr<function, array<f32, RM * RN>>) {
   var kf: array<vec4<f32>, RN>;
   for (var i = 0u; i < RM * RN; i++) { (*s)[i] = 0.0; }
   for (var d0 = 0u; d0 < params.head_vec4s; d0 += DS) {

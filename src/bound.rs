@@ -97,6 +97,31 @@ impl<'a> Bindings<'a> {
         self.set(Tensor::Parts, parts).set(Tensor::PartLses, lses)
     }
 
+    /// Ranges of keys ([`Measures::ranges`](crate::Measures::ranges)).
+    pub fn ranges(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Ranges, slice)
+    }
+
+    /// Measures of rows ([`Measures::rows`](crate::Measures::rows)).
+    pub fn row_measures(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::RowMeasures, slice)
+    }
+
+    /// The largest weights and their keys ([`Measures::top`](crate::Measures::top)).
+    pub fn top(self, weights: wgpu::BufferSlice<'a>, keys: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::TopWeights, weights).set(Tensor::TopKeys, keys)
+    }
+
+    /// What keys get ([`Measures::received`](crate::Measures::received)).
+    pub fn received(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Received, slice)
+    }
+
+    /// Pooled weights ([`Measures::map`](crate::Measures::map)).
+    pub fn map(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Map, slice)
+    }
+
     /// Log-sum-exp, where [`Spec::lse`](crate::Spec::lse) asks for it.
     pub fn lse(self, slice: wgpu::BufferSlice<'a>) -> Self {
         self.set(Tensor::Lse, slice)

@@ -8,11 +8,13 @@ use std::{
 use crate::{
     kernels::{Kernel, Workgroup},
     mask::{Align, Band},
+    measures::Measures,
     params::Params,
     plan::{Plan, Planned},
     problem::Problem,
     shape::{ScoreStage, Slopes},
     spec::Spec,
+    tensor::Tensor,
 };
 
 /// What [`Plan::explain`] says; print it.
@@ -37,6 +39,10 @@ impl Display for Explanation {
         }
         match &planned.problem {
             Problem::Attention(spec) => attention(f, spec)?,
+            Problem::Measures(measures) => {
+                attention(f, &Spec { weights: false, ..measures.spec().clone() })?;
+                measured(f, measures)?;
+            }
             Problem::Rope(rope) => {
                 let [batch, heads, len, dim] = rope.sizes();
                 let turned = rope.rotary.dim;
@@ -75,6 +81,24 @@ fn attention(f: &mut Formatter<'_>, spec: &Spec) -> fmt::Result {
     }
     let out = if spec.out { spec.types.out.to_string() } else { "none".into() };
     writeln!(f, "precision   q {}, k and v {}, out {out}; accumulated in f32", spec.types.q, spec.types.kv)
+}
+
+/// What is measured, a line each.
+fn measured(f: &mut Formatter<'_>, measures: &Measures) -> fmt::Result {
+    if measures.rows {
+        writeln!(f, "measures    of rows: entropy, largest weight, distance, sum, {} ranges of keys", measures.ranges)?;
+    }
+    if measures.top > 0 {
+        writeln!(f, "measures    of rows: the {} largest weights and their keys", measures.top)?;
+    }
+    if measures.received {
+        writeln!(f, "measures    of keys: what they get from all rows")?;
+    }
+    if let (Some([rows, keys]), Some(map)) = (measures.cell(), measures.view(Tensor::Map)) {
+        let [_, maps, height, width] = map.sizes;
+        writeln!(f, "measures    {maps} maps of {height} x {width} cells of {rows} queries x {keys} keys")?;
+    }
+    Ok(())
 }
 
 /// What a spec asks for beyond the plain formula, a line each.
@@ -147,7 +171,13 @@ fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, index: usize, planned
         "            {invocations} invocations, {bytes} of {} bytes of workgroup memory",
         planned.caps.workgroup_bytes
     )?;
-    let Problem::Attention(spec) = &planned.problem else { return Ok(()) };
+    let spec = match &planned.problem {
+        Problem::Attention(spec) => spec,
+        Problem::Measures(measures) if matches!(kernel, Kernel::Tile(_) | Kernel::Row(_) | Kernel::Decode(_)) => {
+            measures.spec()
+        }
+        _ => return Ok(()),
+    };
     if rows == 0 || matches!(kernel, Kernel::Classify(_)) {
         return Ok(());
     }

@@ -11,6 +11,7 @@ mod gpu;
 pub mod kernels;
 mod layout;
 mod mask;
+mod measures;
 mod merge;
 pub mod params;
 mod pipelines;
@@ -39,6 +40,7 @@ pub use crate::{
     kernels::Algorithm,
     layout::{Layout, Order},
     mask::{Align, Band, MAX_LEN, Mask},
+    measures::{MAX_RANGES, MAX_TOP, MapOf, Measures, Pool},
     merge::Merge,
     plan::{Attention, Plan},
     problem::Problem,

@@ -131,6 +131,22 @@ shared_with_wgsl! {
         key_vec4s: u32,
         /// vec4 of a row of weights in a chunk of values.
         chunk_vec4s: u32,
+        /// What is written where measures are cleared.
+        fill: u32,
+        /// First word of the ranges of keys in the workspace.
+        ranges_at: u32,
+        /// Rows of a map's cells.
+        map_rows: u32,
+        /// Cells of a row.
+        map_columns: u32,
+        /// Query rows of a cell.
+        cell_rows: u32,
+        /// Keys of a cell.
+        cell_keys: u32,
+        /// Query row of the first cell.
+        cells_row0: u32,
+        /// Share of a head in a map of several.
+        head_share: f32,
         /// A uniform is a multiple of 16 bytes long.
         padding: [u32; 2],
     }

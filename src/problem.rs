@@ -1,6 +1,6 @@
 //! Everything that can be planned.
 
-use crate::{error::Error, merge::Merge, rope::Rope, spec::Spec, tensor::Tensor, view::View};
+use crate::{error::Error, measures::Measures, merge::Merge, rope::Rope, spec::Spec, tensor::Tensor, view::View};
 
 /// What to compute: plain data, and the key under which plans are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,8 @@ pub enum Problem {
     Rope(Rope),
     /// Partial results into the whole.
     Merge(Merge),
+    /// Measures of attention weights.
+    Measures(Measures),
 }
 
 impl Problem {
@@ -22,6 +24,7 @@ impl Problem {
             Self::Attention(spec) => spec.check_values()?,
             Self::Rope(rope) => rope.check()?,
             Self::Merge(merge) => merge.check()?,
+            Self::Measures(measures) => measures.check()?,
         }
         self.views().try_for_each(|view| view.check())
     }
@@ -33,6 +36,7 @@ impl Problem {
             Self::Attention(spec) => spec.view(tensor),
             Self::Rope(rope) => rope.view(tensor),
             Self::Merge(merge) => merge.view(tensor),
+            Self::Measures(measures) => measures.view(tensor),
         }
     }
 
@@ -48,6 +52,7 @@ impl Problem {
             Self::Attention(spec) => spec.shared_buffer,
             Self::Rope(rope) => rope.shared_buffer,
             Self::Merge(merge) => merge.shared_buffer,
+            Self::Measures(measures) => measures.spec.shared_buffer,
         }
     }
 }
@@ -86,6 +91,7 @@ problems! {
     Attention from Spec,
     Rope from Rope,
     Merge from Merge,
+    Measures from Measures,
 }
 
 impl From<&Problem> for Problem {

@@ -44,6 +44,7 @@ parts! {
     FINISH = "finish.wgsl",
     ROW_ALONE = "row_alone.wgsl",
     ROW_SHUFFLE = "row_shuffle.wgsl",
+    ROW_SCORES = "row_scores.wgsl",
     TILE_SCORES = "tile_scores.wgsl",
     TILE_VALUES = "tile_values.wgsl",
     NO_V = "no_v.wgsl",

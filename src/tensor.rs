@@ -66,6 +66,18 @@ tensors! {
     Weights = "weights",
     /// Scores of one stage `[batch, heads, rows, kv_len]` f32.
     Scores = "scores",
+    /// Ranges of keys `[ranges, 2]` u32: each its first key and one past its last.
+    Ranges = "ranges",
+    /// Entropy, largest weight, mean distance, sum, and sums over ranges of each row `[batch, heads, rows, 4 + ranges]` f32.
+    RowMeasures = "row_measures",
+    /// The largest weights of each row `[batch, heads, rows, k]` f32.
+    TopWeights = "top_weights",
+    /// Their keys `[batch, heads, rows, k]` u32.
+    TopKeys = "top_keys",
+    /// What each key gets from a head `[batch, heads, 1, kv_len]` f32.
+    Received = "received",
+    /// Weights pooled into cells `[batch, heads or 1, rows, columns]` f32.
+    Map = "map",
     /// Scratch memory of the plan, [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) long.
     Workspace = "workspace",
 }
@@ -113,6 +125,11 @@ impl<'a> Inputs<'a> {
         Self { data: [None; Tensor::ALL.len()] }.floats(Tensor::Q, q).floats(Tensor::K, k).floats(Tensor::V, v)
     }
 
+    /// Queries and keys, for problems that read no values.
+    pub const fn without_values(q: &'a [f32], k: &'a [f32]) -> Self {
+        Self { data: [None; Tensor::ALL.len()] }.floats(Tensor::Q, q).floats(Tensor::K, k)
+    }
+
     /// Additive bias; -inf hides a key.
     pub const fn bias(self, bias: &'a [f32]) -> Self {
         self.floats(Tensor::Bias, bias)
@@ -151,6 +168,11 @@ impl<'a> Inputs<'a> {
     /// Cosines and sines of a rotary embedding.
     pub const fn rotary(self, cos: &'a [f32], sin: &'a [f32]) -> Self {
         self.floats(Tensor::Cos, cos).floats(Tensor::Sin, sin)
+    }
+
+    /// Ranges of keys, whose weights are summed.
+    pub const fn ranges(self, ranges: &'a [u32]) -> Self {
+        self.words(Tensor::Ranges, ranges)
     }
 
     /// Which row of the cosines and sines each row turns by.
@@ -237,16 +259,38 @@ pub struct Outputs<T> {
     pub k: Option<Vec<T>>,
     /// The values after an append, in their layout.
     pub v: Option<Vec<T>>,
+    /// `[batch, heads, rows, 4 + ranges]`, where asked for.
+    pub row_measures: Option<Vec<T>>,
+    /// `[batch, heads, rows, k]`, where asked for.
+    pub top_weights: Option<Vec<T>>,
+    /// `[batch, heads, rows, k]`, where asked for.
+    pub top_keys: Option<Vec<u32>>,
+    /// `[batch, heads, 1, kv_len]`, where asked for.
+    pub received: Option<Vec<T>>,
+    /// `[batch, heads or 1, rows, columns]`, where asked for.
+    pub map: Option<Vec<T>>,
 }
 
 impl<T> Outputs<T> {
     /// An output and nothing else, for instance to [`check`](crate::reference::check) what a device of yours computed.
     #[must_use]
     pub const fn of(out: Vec<T>) -> Self {
-        Self { out, lse: None, weights: None, scores: None, k: None, v: None }
+        Self {
+            out,
+            lse: None,
+            weights: None,
+            scores: None,
+            k: None,
+            v: None,
+            row_measures: None,
+            top_weights: None,
+            top_keys: None,
+            received: None,
+            map: None,
+        }
     }
 
-    /// One output by its tensor; `None` where it was not asked for.
+    /// One output of floats by its tensor; `None` where it was not asked for.
     #[must_use]
     pub fn get(&self, tensor: Tensor) -> Option<&[T]> {
         match tensor {
@@ -256,11 +300,15 @@ impl<T> Outputs<T> {
             Tensor::Scores => self.scores.as_deref(),
             Tensor::K => self.k.as_deref(),
             Tensor::V => self.v.as_deref(),
+            Tensor::RowMeasures => self.row_measures.as_deref(),
+            Tensor::TopWeights => self.top_weights.as_deref(),
+            Tensor::Received => self.received.as_deref(),
+            Tensor::Map => self.map.as_deref(),
             _ => None,
         }
     }
 
-    /// Sets one output by its tensor; a tensor that is no output is dropped.
+    /// Sets one output of floats by its tensor; a tensor that is no output is dropped.
     pub fn set(&mut self, tensor: Tensor, data: Vec<T>) {
         match tensor {
             Tensor::Out => self.out = data,
@@ -269,6 +317,10 @@ impl<T> Outputs<T> {
             Tensor::Scores => self.scores = Some(data),
             Tensor::K => self.k = Some(data),
             Tensor::V => self.v = Some(data),
+            Tensor::RowMeasures => self.row_measures = Some(data),
+            Tensor::TopWeights => self.top_weights = Some(data),
+            Tensor::Received => self.received = Some(data),
+            Tensor::Map => self.map = Some(data),
             _ => {}
         }
     }

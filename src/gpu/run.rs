@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     pipelines::{Scopes, lock},
     problem::Problem,
-    tensor::{Data, Inputs, Outputs},
+    tensor::{Data, Inputs, Outputs, Tensor},
     view::View,
 };
 
@@ -194,9 +194,14 @@ impl Session {
         let mut at = 0;
         for (view, buffer) in self.buffers.iter().filter(|(view, _)| view.is_output()) {
             let size = buffer.size() as usize;
-            let mut values = loaded(&bytes[at..at + size], view.dtype);
-            values.truncate(view.extent()? as usize);
+            let (bytes, extent) = (&bytes[at..at + size], view.extent()? as usize);
             at += size;
+            if view.tensor == Tensor::TopKeys {
+                outputs.top_keys = Some(bytemuck::pod_collect_to_vec::<u8, u32>(bytes)[..extent].to_vec());
+                continue;
+            }
+            let mut values = loaded(bytes, view.dtype);
+            values.truncate(extent);
             outputs.set(view.tensor, values);
         }
         Ok(outputs)

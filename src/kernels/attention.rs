@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use super::{
-    Choice, Classify, Kernel, Merge, Rotary, Scores, Workgroup,
+    Choice, Classify, Clear, Kernel, Measure, Merge, Pool, Receive, Rotary, Scores, Top, Workgroup,
     program::{Builder, Window, over, place},
     region::{Axis, Operand, Piece, Region, Span, cut},
     workspace::{Classes, Partial, Words, states},
@@ -20,10 +20,12 @@ use crate::{
     error::Error,
     layout::Layout,
     mask::Align,
+    measures::{MapOf, Measures, Pool as PoolBy},
     params::Params,
     shape::{Bits, ScoreStage, ScoreTensor, Slopes},
     spec::Spec,
     tensor::Tensor,
+    view::View,
 };
 
 /// Fewest keys for a work item of its own.
@@ -33,13 +35,20 @@ const SPLIT_KEYS: u32 = 256;
 const SPLIT_BYTES: u64 = 1 << 20;
 
 /// The inputs that are packed, in order.
-const SMALL: [Tensor; 5] = [Tensor::Slopes, Tensor::Sinks, Tensor::KvLens, Tensor::CuQ, Tensor::CuK];
+const SMALL: [Tensor; 6] = [Tensor::Slopes, Tensor::Sinks, Tensor::KvLens, Tensor::CuQ, Tensor::CuK, Tensor::Ranges];
 
-pub(super) fn build(builder: &mut Builder<'_>, spec: &Spec, choice: Choice) -> Result<(), Error> {
+pub(super) fn build(
+    builder: &mut Builder<'_>,
+    spec: &Spec,
+    choice: Choice,
+    measures: Option<&Measures>,
+) -> Result<(), Error> {
     let (algorithm, forward, because) = choice.kernel(spec, builder.caps)?;
     (builder.program.algorithm, builder.program.because) = (Some(algorithm), because);
     append(builder, spec)?;
     let mut attention = Attention::new(builder, spec, forward);
+    attention.measures = measures;
+    attention.clear()?;
     attention.pack()?;
     if spec.out || spec.lse || spec.weights {
         attention.forward()?;
@@ -66,6 +75,7 @@ fn append(builder: &mut Builder<'_>, spec: &Spec) -> Result<(), Error> {
 struct Attention<'a, 'b> {
     builder: &'a mut Builder<'b>,
     spec: &'a Spec,
+    measures: Option<&'a Measures>,
     words: Words,
     params: Params,
     forward: Kernel,
@@ -78,10 +88,53 @@ struct Split {
     keys: u32,
 }
 
+/// The states of a region's rows: which part of them, and words from one part to the next.
+#[derive(Clone, Copy)]
+struct States<'a> {
+    region: &'a Region,
+    part: u32,
+    step: u32,
+}
+
+/// A second look at pairs.
+struct Look<'a> {
+    kernel: Kernel,
+    written: &'a [Tensor],
+    /// Whether masks in memory count.
+    masked: bool,
+    along: Along,
+    states: Option<States<'a>>,
+}
+
+/// What a work item of a second look has.
+#[derive(Clone, Copy)]
+enum Along {
+    /// A block of rows.
+    Rows,
+    /// A tile of keys.
+    Keys,
+    /// Cells of a map.
+    Cells(Cells),
+}
+
+/// The cells of a map.
+#[derive(Clone, Copy)]
+struct Cells {
+    /// Rows of cells, and cells of a row.
+    cells: [u32; 2],
+    /// Query rows and keys of a cell.
+    cell: [u32; 2],
+    /// The first query row.
+    row0: u32,
+    head_share: f32,
+    /// Whether all heads share one map.
+    one: bool,
+}
+
 impl<'a, 'b> Attention<'a, 'b> {
     fn new(builder: &'a mut Builder<'b>, spec: &'a Spec, forward: Kernel) -> Self {
         let (params, words) = (params(spec), Words::default());
-        Self { builder, spec, words, params, forward }
+        Self { builder, spec, measures: None, words, params, forward }
     }
 
     /// The tiles of the forward kernel.
@@ -93,13 +146,14 @@ impl<'a, 'b> Attention<'a, 'b> {
     fn pack(&mut self) -> Result<(), Error> {
         let mut word = 0;
         for tensor in SMALL {
-            let Some(view) = self.spec.view(tensor) else { continue };
+            let Some(view) = self.view(tensor) else { continue };
             let at = word as u32;
             match tensor {
                 Tensor::Slopes => self.params.slopes_at = at,
                 Tensor::Sinks => self.params.sinks_at = at,
                 Tensor::KvLens => self.params.lens_at = at,
                 Tensor::CuQ => self.params.cu_q_at = at,
+                Tensor::Ranges => self.params.ranges_at = at,
                 _ => self.params.cu_k_at = at,
             }
             self.builder.pack(&view, word, self.spec.shared_buffer)?;
@@ -127,7 +181,7 @@ impl<'a, 'b> Attention<'a, 'b> {
         let group = s.q_heads / s.kv_heads;
         let [b, h, r, k] = [Axis::Batch, Axis::Heads, Axis::Rows, Axis::Keys].map(|axis| Span::Along(axis, 0));
         let operand = |&tensor: &Tensor| {
-            let view = self.spec.view(tensor)?;
+            let view = self.view(tensor)?;
             let (binding, spans) = match tensor {
                 Tensor::K | Tensor::V => (tensor.name(), [b, Span::Grouped(group), k, Span::Whole]),
                 Tensor::Bias | Tensor::Keep => (tensor.name(), [b, h, r, k]),
@@ -135,6 +189,16 @@ impl<'a, 'b> Attention<'a, 'b> {
                     let [h, r] =
                         [(Axis::Heads, heads.start), (Axis::Rows, rows.start)].map(|(a, from)| Span::Along(a, from));
                     ("weights", [b, h, r, k])
+                }
+                Tensor::RowMeasures | Tensor::TopWeights | Tensor::TopKeys | Tensor::Received => {
+                    let [h, r] =
+                        [(Axis::Heads, heads.start), (Axis::Rows, rows.start)].map(|(a, from)| Span::Along(a, from));
+                    let received = tensor == Tensor::Received;
+                    (tensor.name(), if received { [b, h, Span::Whole, k] } else { [b, h, r, Span::Whole] })
+                }
+                Tensor::Map => {
+                    let each = if view.sizes[1] > 1 { Span::Along(Axis::Heads, heads.start) } else { Span::Whole };
+                    ("map", [b, each, Span::Whole, Span::Whole])
                 }
                 _ => (tensor.name(), [b, h, r, Span::Whole]),
             };
@@ -238,8 +302,12 @@ impl<'a, 'b> Attention<'a, 'b> {
             self.merge(operands, region, &partial)?;
         }
         if let Some(asked) = self.spec.weights.then(|| region.and(&self.only())).flatten() {
-            let last = if cuts > 1 { cuts } else { 0 };
-            self.scores(&asked, None, Some((region, last, partial.state_step)))?;
+            let part = if cuts > 1 { cuts } else { 0 };
+            let states = Some(States { region, part, step: partial.state_step });
+            match self.measures {
+                Some(measures) => self.measure(measures, &asked, states)?,
+                None => self.scores(&asked, None, states)?,
+            }
         }
         Ok(())
     }
@@ -266,42 +334,153 @@ impl<'a, 'b> Attention<'a, 'b> {
     }
 
     /// Scores of a stage, or weights from the row states of a region that was computed before.
-    fn scores(
-        &mut self,
-        asked: &Region,
-        stage: Option<ScoreStage>,
-        states: Option<(&Region, u32, u32)>,
-    ) -> Result<(), Error> {
+    fn scores(&mut self, asked: &Region, stage: Option<ScoreStage>, states: Option<States<'_>>) -> Result<(), Error> {
         let kernel = Kernel::Scores(Scores::new(self.spec, self.builder.caps, stage)?);
-        let tiles = kernel.shader().workgroup();
         let written = if stage.is_some() { Tensor::Scores } else { Tensor::Weights };
         let masked = matches!(stage, Some(ScoreStage::Masked) | None);
-        let masks: &[Tensor] = if masked { &[Tensor::Bias, Tensor::Keep] } else { &[] };
-        let operands = self.operands(&[&[Tensor::Q, Tensor::K, written], masks].concat());
+        self.look(asked, &Look { kernel, written: &[written], masked, along: Along::Rows, states })
+    }
+
+    /// A second look at the pairs of a region, once the states of its rows are known.
+    fn look(&mut self, asked: &Region, look: &Look<'_>) -> Result<(), Error> {
+        let tiles = look.kernel.shader().workgroup();
+        let masks: &[Tensor] = if look.masked { &[Tensor::Bias, Tensor::Keep] } else { &[] };
+        let operands = self.operands(&[&[Tensor::Q, Tensor::K], look.written, masks].concat());
         let flops = 2 * u64::from(self.spec.shape().head_dim) + 16;
-        let keys = (self.builder.step_flops() / (u64::from(tiles.rows) * flops)).clamp(1, u64::from(u32::MAX));
+        let step = self.builder.step_flops();
+        let keys = (step / (u64::from(tiles.rows) * flops)).clamp(1, u64::from(u32::MAX));
         let limits = self.builder.limits(keys as u32);
         let too_long = |piece: &Piece| {
-            let classes = piece.parts.iter().map(|keys| self.classes(&piece.region.over(keys.clone()), tiles).words());
-            Words { classes: classes.max().unwrap_or(0), ..self.words }.too_long(limits.window)
+            let parts = || piece.parts.iter().map(|keys| piece.region.over(keys.clone()));
+            let classes = parts().map(|part| self.classes(&part, tiles).words()).max().unwrap_or(0);
+            // A work item that goes along the rows must end in time as well.
+            let longest = parts().map(|part| self.items(look, &part).1 * flops).max().unwrap_or(0);
+            let late = (longest > step && piece.region.longest().is_some()).then_some(u64::MAX);
+            Words { classes, ..self.words }.too_long(limits.window).or(late)
         };
         for piece in cut(asked.clone(), &operands, limits, too_long)? {
             for keys in &piece.parts {
                 let region = piece.region.over(keys.clone());
-                if masked {
+                if look.masked {
                     self.words.classes = self.words.classes.max(self.classes(&region, tiles).words());
                 }
-                let classes = if masked { self.classify(&region, tiles)? } else { [0; 4] };
+                let classes = if look.masked { self.classify(&region, tiles)? } else { [0; 4] };
                 let windows = self.builder.windows(&operands, &region);
-                let mut params = self.params_over(&operands, &windows, &region);
-                params.classes_at = classes;
-                if let Some((whole, part, step)) = states {
+                let written = windows.iter().find(|window| look.written.contains(&window.tensor));
+                let weights_at = written.map_or([0; 4], |written| place(&operands, &windows, written.binding));
+                let mut params =
+                    Params { classes_at: classes, weights_at, ..self.params_over(&operands, &windows, &region) };
+                if let Some(States { region: whole, part, step }) = look.states {
                     params = Params { states_at: self.states_at(whole), part, state_step: step, ..params };
                 }
-                self.over_tiles(kernel, windows, params, &region, flops)?;
+                self.dispatch_look(look, windows, params, &region, flops)?;
             }
         }
         Ok(())
+    }
+
+    fn dispatch_look(
+        &mut self,
+        look: &Look<'_>,
+        mut windows: Vec<Window>,
+        params: Params,
+        region: &Region,
+        flops: u64,
+    ) -> Result<(), Error> {
+        let (blocks, pairs) = match look.along {
+            Along::Rows => return self.over_tiles(look.kernel, windows, params, region, flops),
+            _ => self.items(look, region),
+        };
+        windows.push(self.words_window());
+        let items = blocks * (region.heads.len() * region.batch.len()) as u64;
+        let mut params = Params { blocks: blocks as u32, ..look.kernel.with_loops(params) };
+        if let Along::Cells(map) = look.along {
+            params = Params {
+                map_rows: map.cells[0],
+                map_columns: map.cells[1],
+                cell_rows: map.cell[0],
+                cell_keys: map.cell[1],
+                cells_row0: map.row0,
+                head_share: map.head_share,
+                ..params
+            };
+            if map.one {
+                params.weights_at[2] = 0;
+            }
+        }
+        self.builder.dispatch(look.kernel, windows, params, items, pairs * flops)
+    }
+
+    /// Work items of one head, and the pairs of the largest; those along rows are counted by their blocks.
+    fn items(&self, look: &Look<'_>, region: &Region) -> (u64, u64) {
+        let (rows, keys) = (region.rows.len() as u64, region.keys.len() as u64);
+        let tiles = look.kernel.shader().workgroup();
+        match (look.along, look.kernel) {
+            (Along::Keys, _) => (keys.div_ceil(tiles.keys.into()), rows * u64::from(tiles.keys)),
+            (Along::Cells(map), Kernel::Pool(pool)) => {
+                let [group, strip] = pool.cells();
+                let blocks = u64::from(map.cells[0].div_ceil(group)) * u64::from(map.cells[1].div_ceil(strip));
+                let high = rows.min(u64::from(group) * u64::from(map.cell[0]));
+                (blocks, high * keys.min(u64::from(strip) * u64::from(map.cell[1])))
+            }
+            _ => (self.blocks(region, tiles), u64::from(tiles.rows) * keys),
+        }
+    }
+
+    /// Fills what measures add to.
+    fn clear(&mut self) -> Result<(), Error> {
+        let Some(measures) = self.measures else { return Ok(()) };
+        let chunk = self.builder.limits(1).window / 256 * 256;
+        for tensor in [Tensor::RowMeasures, Tensor::TopWeights, Tensor::TopKeys, Tensor::Received, Tensor::Map] {
+            let Some(view) = measures.view(tensor) else { continue };
+            let (kernel, bytes) = (Kernel::Clear(Clear), view.bytes()?);
+            let fill = if tensor == Tensor::TopKeys { u32::MAX } else { 0 };
+            for start in (0..bytes).step_by(chunk as usize) {
+                let bytes = start..bytes.min(start + chunk);
+                let words = (bytes.end - bytes.start) / 4;
+                let windows = vec![Window { binding: "cleared", tensor, bytes }];
+                self.builder.dispatch(kernel, windows, Params { fill, ..Params::default() }, words, 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self, measures: &Measures, asked: &Region, states: Option<States<'_>>) -> Result<(), Error> {
+        let (caps, masked) = (self.builder.caps, true);
+        let look = |kernel, written, along| Look { kernel, written, masked, along, states };
+        if measures.rows {
+            let kernel = Kernel::Measure(Measure::new(measures, caps)?);
+            self.look(asked, &look(kernel, &[Tensor::RowMeasures], Along::Rows))?;
+        }
+        if measures.top > 0 {
+            let kernel = Kernel::Top(Top::new(measures, caps)?);
+            self.look(asked, &look(kernel, &[Tensor::TopWeights, Tensor::TopKeys], Along::Rows))?;
+        }
+        if measures.received {
+            let kernel = Kernel::Receive(Receive::new(measures, caps)?);
+            self.look(asked, &look(kernel, &[Tensor::Received], Along::Keys))?;
+        }
+        let (Some(map), Some(cell), Some(view)) = (measures.map, measures.cell(), measures.view(Tensor::Map)) else {
+            return Ok(());
+        };
+        let kernel = Kernel::Pool(Pool::new(measures, caps)?);
+        let [heads, rows] = self.spec.only_or_all();
+        let one = map.of == MapOf::AllHeads;
+        let head_share = if one && map.pool == PoolBy::Sum { 1.0 / heads.len() as f32 } else { 1.0 };
+        let cells = Cells { cells: [view.sizes[2], view.sizes[3]], cell, row0: rows.start, head_share, one };
+        // Heads that share a map add to it one after the other.
+        let together = if one { 1 } else { asked.heads.len() };
+        for head in asked.heads.clone().step_by(together) {
+            let heads = head..head + together as u32;
+            let region = Region { heads, ..asked.clone() };
+            self.look(&region, &look(kernel, &[Tensor::Map], Along::Cells(cells)))?;
+        }
+        Ok(())
+    }
+
+    /// Shape, layout and type of a tensor of the problem.
+    fn view(&self, tensor: Tensor) -> Option<View> {
+        self.measures.map_or_else(|| self.spec.view(tensor), |measures| measures.view(tensor))
     }
 
     /// Whatever a kernel of tiles does over a region.

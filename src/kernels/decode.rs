@@ -68,7 +68,7 @@ impl Shader for Decode {
         const MAIN: &str = include_str!("../../shaders/decode.wgsl");
         let lanes = Lanes { tx: THREADS, ty: 1, rm: self.rows, rn: 1 };
         let text = self.pass.text(self.workgroup(), lanes);
-        text.constant("THREADS", THREADS).constant("COLUMNS", self.columns()).join(&[MAIN]).finish()
+        text.constant("COLUMNS", self.columns()).join(&[MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {

@@ -6,35 +6,46 @@
 mod algorithm;
 mod attention;
 mod classify;
+mod clear;
 mod decode;
 mod forward;
 mod linear;
 mod matrix;
+mod measure;
 mod merge;
 mod pack;
+mod pool;
 mod program;
+mod receive;
 mod region;
 mod register_tile;
 mod rotary;
 mod row;
 mod scores;
 mod scoring;
+mod second;
 mod tile;
+mod top;
 mod variants;
 mod workspace;
 
 pub use self::{
     algorithm::{Algorithm, Choice},
     classify::Classify,
+    clear::Clear,
     decode::Decode,
     matrix::Matrix,
+    measure::Measure,
     merge::Merge,
     pack::Pack,
+    pool::Pool,
     program::{Group, Program, Step, Window},
+    receive::Receive,
     rotary::Rotary,
     row::Row,
     scores::Scores,
     tile::Tile,
+    top::Top,
 };
 
 use crate::{params::Params, view::View};
@@ -102,11 +113,21 @@ pub enum Kernel {
     Rotary(Rotary),
     /// A small input into the workspace.
     Pack(Pack),
+    /// What measures add to.
+    Clear(Clear),
+    /// Measures of rows.
+    Measure(Measure),
+    /// What keys get.
+    Receive(Receive),
+    /// Weights into the cells of a map.
+    Pool(Pool),
+    /// The largest weights.
+    Top(Top),
 }
 
 impl Kernel {
     /// The names of all kernels.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 14] = [
         Tile::NAME,
         Row::NAME,
         Decode::NAME,
@@ -116,6 +137,11 @@ impl Kernel {
         Merge::NAME,
         Rotary::NAME,
         Pack::NAME,
+        Clear::NAME,
+        Measure::NAME,
+        Receive::NAME,
+        Pool::NAME,
+        Top::NAME,
     ];
 
     /// What it tells of itself.
@@ -131,6 +157,11 @@ impl Kernel {
             Self::Merge(kernel) => kernel,
             Self::Rotary(kernel) => kernel,
             Self::Pack(kernel) => kernel,
+            Self::Clear(kernel) => kernel,
+            Self::Measure(kernel) => kernel,
+            Self::Receive(kernel) => kernel,
+            Self::Pool(kernel) => kernel,
+            Self::Top(kernel) => kernel,
         }
     }
 
@@ -150,6 +181,9 @@ impl Kernel {
         match self {
             Self::Tile(kernel) => kernel.loops(params),
             Self::Scores(kernel) => kernel.loops(params),
+            Self::Measure(kernel) => kernel.loops(params),
+            Self::Receive(kernel) => kernel.loops(params),
+            Self::Pool(kernel) => kernel.loops(params),
             _ => params,
         }
     }

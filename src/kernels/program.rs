@@ -89,7 +89,8 @@ impl Program {
         problem.check()?;
         let mut builder = Builder { caps, declared: Vec::new(), program: Self { parts: 1, ..Self::default() } };
         match &problem {
-            Problem::Attention(spec) => attention::build(&mut builder, spec, choice)?,
+            Problem::Attention(spec) => attention::build(&mut builder, spec, choice, None)?,
+            Problem::Measures(measures) => attention::build(&mut builder, &measures.spec, choice, Some(measures))?,
             Problem::Rope(rope) => builder.rope(rope)?,
             Problem::Merge(merge) => builder.merge(merge)?,
         }

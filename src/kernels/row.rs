@@ -94,7 +94,7 @@ impl Shader for Row {
 
     fn source(&self) -> String {
         const MAIN: &str = include_str!("../../shaders/row.wgsl");
-        let text = self.pass.text(self.workgroup(), self.lanes).constant("THREADS", self.lanes.ty);
+        let text = self.pass.text(self.workgroup(), self.lanes).constant("SHARED_KEYS", self.lanes.rn);
         text.join(&[COLUMNS, if self.shuffle { ROW_SHUFFLE } else { ROW_ALONE }, MAIN]).finish()
     }
 

@@ -1,33 +1,21 @@
 //! Scores: a score or a weight of every pair into memory. Shader `shaders/scores.wgsl`.
 
-use super::{
-    Shader, Workgroup,
-    register_tile::{Arrays, RegisterTile},
-    scoring::Scoring,
-};
+use super::{Shader, Workgroup, scoring::Scoring, second::Second};
 use crate::{
     caps::Caps,
     error::Error,
     params::Params,
-    shader::{Access, LANES, PAIRS, RAW, STATE, TILE_SCORES, Text, WEIGH, WEIGHTS, WORKSPACE},
+    shader::{RAW, WEIGH, WEIGHTS},
     shape::ScoreStage,
     spec::Spec,
-    tensor::Tensor,
 };
-
-const ARRAYS: Arrays = Arrays { scores: true, values: false, rows: false };
 
 /// A scores kernel that fits its device. Equal values are the same shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scores {
-    tile: RegisterTile,
-    head_dim: u32,
-    scoring: Scoring,
-    q: Access,
-    k: Access,
+    second: Second,
     /// `None` for weights.
     stage: Option<ScoreStage>,
-    shared_buffer: bool,
 }
 
 impl Scores {
@@ -36,29 +24,22 @@ impl Scores {
 
     /// The kernel that writes the scores of a stage, or the weights where there is none; or why it cannot.
     pub fn new(spec: &Spec, caps: &Caps, stage: Option<ScoreStage>) -> Result<Self, Error> {
-        spec.check()?;
         let scoring = match stage {
             Some(ScoreStage::Scaled) => Scoring::of(spec).raw(false),
             Some(ScoreStage::Capped) => Scoring::of(spec).raw(true),
             Some(ScoreStage::Masked) | None => Scoring::of(spec),
         };
-        let access = |tensor| spec.view(tensor).map(|view| Access::of(&view, caps.f16));
-        let (Some(q), Some(k)) = (access(Tensor::Q), access(Tensor::K)) else {
-            return Err(Error::NoOutput); // every spec has q and k
-        };
-        let tile = RegisterTile::choose(Self::NAME, spec, caps)?.with(ARRAYS, scoring.shared_bytes());
-        let (head_dim, shared_buffer) = (spec.shape().head_dim, spec.shared_buffer);
-        Ok(Self { tile, head_dim, scoring, q, k, stage, shared_buffer })
-    }
-
-    pub(super) fn loops(&self, params: Params) -> Params {
-        self.tile.loops(self.head_dim, params)
+        Ok(Self { second: Second::new(Self::NAME, spec, caps, scoring)?, stage })
     }
 
     /// The stage whose scores it writes; `None` for weights.
     #[must_use]
     pub const fn stage(&self) -> Option<ScoreStage> {
         self.stage
+    }
+
+    pub(super) fn loops(&self, params: Params) -> Params {
+        self.second.loops(params)
     }
 }
 
@@ -70,22 +51,15 @@ impl Shader for Scores {
     fn source(&self) -> String {
         const MAIN: &str = include_str!("../../shaders/scores.wgsl");
         let stage = self.stage.unwrap_or(ScoreStage::Masked) as u32;
-        let text = Text::new(self.shared_buffer).constant("HEAD_DIM", self.head_dim).constant("STAGE", stage);
-        let text = self.tile.lanes().constants(self.tile.constants(text));
-        let mut text = self.scoring.join(text, self.workgroup());
-        text = text.load("q", 1, self.q, "HEAD_DIM").load("k", 2, self.k, "HEAD_DIM");
-        if self.scoring.reads_workspace() || self.stage.is_none() {
-            text = text.join(&[WORKSPACE]);
-        }
-        text = if self.stage.is_none() { text.join(&[STATE, WEIGH]) } else { text.join(&[RAW]) };
-        text.join(&[WEIGHTS, LANES, TILE_SCORES, PAIRS, MAIN]).finish()
+        let text = self.second.text(self.stage.is_none()).constant("STAGE", stage);
+        text.join(&[if self.stage.is_none() { WEIGH } else { RAW }, WEIGHTS, MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {
-        self.tile.workgroup()
+        self.second.workgroup(0)
     }
 
     fn loads(&self) -> String {
-        format!("q {}; k {}", self.q.words(), self.k.words())
+        self.second.loads()
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     caps::Caps,
     error::Error,
     params::Params,
-    shader::{COLUMNS, NO_VALUES, TILE_SCORES, TILE_VALUES},
+    shader::{COLUMNS, NO_VALUES, ROW_ALONE, TILE_SCORES, TILE_VALUES},
     spec::Spec,
     view::View,
 };
@@ -52,7 +52,7 @@ impl Shader for Tile {
         const MAIN: &str = include_str!("../../shaders/tile.wgsl");
         let text = self.tile.constants(self.pass.text(self.workgroup(), self.tile.lanes()));
         let values = if self.pass.has_values() { TILE_VALUES } else { NO_VALUES };
-        text.join(&[COLUMNS, TILE_SCORES, values, MAIN]).finish()
+        text.join(&[COLUMNS, ROW_ALONE, TILE_SCORES, values, MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {

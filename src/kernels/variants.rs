@@ -8,6 +8,7 @@ use crate::{
     dtype::DType,
     layout::Layout,
     mask::{Align, Mask},
+    measures::{MapOf, Measures, Pool},
     merge::Merge,
     problem::Problem,
     rope::{Angles, Pairs, Rope, Rotary},
@@ -79,11 +80,24 @@ fn problems() -> Vec<Problem> {
         let scalar = spec.clone().q_layout(odd(33, head_dim)).out_layout(odd(33, value_dim));
         let scored = |spec: &Spec| spec.clone().weights().scores(ScoreStage::Scaled);
         let all = [spec.clone(), spec.clone().lse(), scored(&scalar), scalar, scored(&spec)];
+        problems.extend(all[..3].iter().flat_map(measured));
         problems.extend(all.into_iter().flat_map(|spec| [spec.clone(), spec.shared_buffer()]).map(Problem::from));
     }
-    problems.extend(features().into_iter().map(Problem::from));
+    let features = features();
+    problems.extend(features.iter().flat_map(measured));
+    problems.extend(features.into_iter().map(Problem::from));
     problems.extend(others());
     problems
+}
+
+/// All measures of a problem, with maps of cells lower and higher than a tile; none where it appends.
+fn measured(spec: &Spec) -> Vec<Problem> {
+    if spec.append.is_some() {
+        return vec![];
+    }
+    let measures = Measures::of(spec).ranges(2).top(5).received();
+    let low = measures.clone().map(3, 7, Pool::Sum, MapOf::EachHead);
+    [low, Measures::of(spec).rows().map(1, 2, Pool::Max, MapOf::AllHeads)].map(Problem::from).into()
 }
 
 /// Each feature alone, all together, and each with the types that it touches.

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     exact,
     formula::Sum,
+    measures::check_measures,
     merge::{merged, naive_merge},
     naive::naive_by,
     operands::Operands,
@@ -114,6 +115,7 @@ pub fn check(problem: impl Into<Problem>, inputs: &Inputs<'_>, outputs: &Outputs
     super::accept(&problem, inputs);
     let (oracle, naive): (_, Box<dyn Fn(Sum) -> Outputs<f32>>) = match &problem {
         Problem::Attention(spec) => return check_attention(spec, inputs, outputs),
+        Problem::Measures(measures) => return check_measures(measures, inputs, outputs),
         Problem::Rope(rope) => (Outputs::of(turned(rope, inputs)), Box::new(|_| naive_rope(rope, inputs))),
         Problem::Merge(merge) => {
             (merged(merge, inputs, Sum::Forwards), Box::new(|sum| naive_merge(merge, inputs, sum)))

@@ -60,7 +60,8 @@ pub(super) fn row<T: Real>(query: &Query<'_>, order: Sum) -> Row<T> {
     let total = query.sink.map_or(sum, |sink| sum + (T::from(sink) - highest).exp());
     seen.iter().for_each(|&j| weights[j] = weights[j] / total);
     let mut out = vec![T::default(); if spec.out { spec.shape().value_dim as usize } else { 0 }];
-    for j in seen {
+    // Without out, values may not be there.
+    for j in seen.into_iter().filter(|_| spec.out) {
         let value = query.value(j as u32);
         out.iter_mut().zip(value).for_each(|(out, &v)| *out += weights[j] * order.term(v).into());
     }

@@ -34,7 +34,7 @@ impl Query<'_> {
     }
 
     /// How far a key is from where the query stands.
-    fn distance(&self, j: u32) -> i64 {
+    pub(super) fn distance(&self, j: u32) -> i64 {
         let (i, j) = (self.i - self.item.queries.start, j - self.item.keys.start);
         (i64::from(i) + self.item.offset - i64::from(j)).abs()
     }

@@ -19,8 +19,8 @@ fn combinations() -> u64 {
 }
 
 /// A combination, the features in it, and the first row of its weights and scores.
-struct Drawn {
-    spec: Spec,
+pub(crate) struct Drawn {
+    pub(crate) spec: Spec,
     features: Vec<&'static str>,
     first_row: u32,
 }
@@ -43,7 +43,7 @@ fn float(rng: &mut fastrand::Rng) -> DType {
 }
 
 /// Combination number `n` of an endless supply.
-fn draw(n: u64) -> Drawn {
+pub(crate) fn draw(n: u64) -> Drawn {
     let mut rng = fastrand::Rng::with_seed(n);
     let (q_len, kv_len) = LENGTHS[rng.usize(..LENGTHS.len())];
     // Large dimensions are slow to check, and rarely matter to features.

@@ -2,6 +2,7 @@
 
 mod features;
 mod long;
+mod measures;
 mod mutants;
 mod oracle;
 mod others;

@@ -1,13 +1,14 @@
 //! Kernels with one fault each must be caught: the tests of tests/kernels can fail.
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Caps, DType, DeviceKind, Gpu, Layout, Mask, Pairs, Rotary, ScoreStage, Shape, Slopes,
-    Spec, Tensor, View,
+    Algorithm, Align, Angles, Caps, DType, DeviceKind, Gpu, Layout, MapOf, Mask, Measures, Pairs, Pool, Problem,
+    Rotary, ScoreStage, Shape, Slopes, Spec, Tensor, View,
     kernels::{Choice, Program},
+    reference,
 };
 
 use crate::support::{
-    Case,
+    Case, Values,
     buffers::Buffers,
     program::{self, Compiled},
 };
@@ -82,6 +83,29 @@ const MATRIX: [Mutant; 6] = [
     mutant("keys side by side", "n * TX + lane.tx]; }", "n + lane.tx * RN]; }"),
     mutant("queries of another matrix", "q_matrix[r * DT + c + n] = coop", "q_matrix[r * DT] = coop"),
     mutant("values past the end", "d < V4 && k0 + n < tile.k_end", "d < V4 && k0 + n < params.kv_len"),
+];
+
+const MEASURES: [Mutant; 16] = [
+    mutant("entropy in units of log2", "select(1.0, LN_2, i == 0)", "1.0"),
+    mutant("entropy of what is not divided", "(max(exponent, -200.0) + share)", "max(exponent, -200.0)"),
+    mutant("distance has a sign", "p * abs(f32(stands", "p * (f32(stands"),
+    mutant("the largest summed", "max(x, y), i == 1)", "max(x, y), false)"),
+    mutant("a range with its end", "2 * i + 1];", "2 * i + 1] + 1;"),
+    mutant("measures of some invocations", "c < TX; c++", "c < (TX + 1) / 2; c++"),
+    mutant(
+        "received from the first rows",
+        "at.block < blocks.y; at.block++) {\n    let tile = tile_at(at, t);\n    if tile.row0 >= tile.rows { continue; }",
+        "at.block < blocks.x + 1; at.block++) {\n    let tile = tile_at(at, t);\n    if tile.row0 >= tile.rows { continue; }",
+    ),
+    mutant("received by the first key", "sum += column_tile[c * TY + i]", "sum += column_tile[i]"),
+    mutant("rows of other cells", "query.exists && query.row >= row_first && query.row < row_past", "query.exists"),
+    mutant("sums of all heads, not their mean", "* params.head_share", ""),
+    mutant("each head alone", "joined(map[to], strip", "joined(0.0, strip"),
+    mutant("the largest for the sum", "return a + b;", "return max(a, b);"),
+    mutant("the list not compared", "ahead += u32(scores[r * TOP + i] >= mine);", ""),
+    mutant("the list not moved", "listed += u32(other > scores", "listed += 0 * u32(other > scores"),
+    mutant("tiles not looked at", "if all[r] == 0 { continue; }", "if all[r] == 0 || at.k0 > 0 { continue; }"),
+    mutant("weights of the list not normalised", "exp2(scores[i] - state.x) * state.y", "exp2(scores[i] - state.x)"),
 ];
 
 const KEEP: [Mutant; 5] = [
@@ -371,4 +395,43 @@ fn wrong_merges_are_caught() {
 #[ignore = "needs an adapter"]
 fn wrong_halves_are_caught() {
     hunt(&halves(), &Caps::webgpu(), &HALVES);
+}
+
+/// All measures, with cells lower and higher than tiles, of one map for each head and of one for all.
+#[test]
+#[ignore = "needs an adapter"]
+fn wrong_measures_are_caught() {
+    let gpu = crate::support::gpu();
+    let spec = Spec::new(SHAPE).mask(Mask::window(Some(60), Some(5))).align(Align::End).scale(0.3).sinks();
+    let measures = Measures::of(&spec).ranges(2).top(5).received();
+    let low = measures.map(11, 13, Pool::Sum, MapOf::EachHead);
+    let high = Measures::of(&spec).map(2, 2, Pool::Sum, MapOf::AllHeads);
+    let mut case = Case::random(spec, 14);
+    let mut escaped: Vec<_> = MEASURES.iter().map(|mutant| mutant.what).collect();
+    let mut compiled = Compiled::new();
+    for (measures, caps) in [(&low, Caps::webgpu()), (&high, Caps::webgpu())] {
+        let problem = Problem::from(measures);
+        case.values.remove(&(Tensor::Ranges as usize));
+        if problem.view(Tensor::Ranges).is_some() {
+            case.values.insert(Tensor::Ranges as usize, Values::Words(vec![10, 90, 80, 140]));
+        }
+        let program = Program::new(&problem, &caps, Choice::Suggested).expect("a legal problem");
+        let mut verdict = |change: &dyn Fn(String) -> String| {
+            let words = (program.workspace_bytes / 4) as u32;
+            let workspace = View { written: true, ..View::dense(Tensor::Workspace, [1, 1, 1, words], DType::U32) };
+            let buffers = Buffers::new(&gpu, &case, problem.views().chain([workspace]));
+            program::run(&gpu, &program, &buffers, &mut compiled, change);
+            let outputs = buffers.outputs(&gpu, &case)?;
+            let inputs = crate::measures::inputs(&case, &[]);
+            reference::check(measures, &inputs, &outputs).map(drop).map_err(|wrong| wrong.to_string())
+        };
+        verdict(&|text| text).expect("the kernels themselves pass");
+        for Mutant { what, old, new } in &MEASURES {
+            if let Err(why) = verdict(&|text| text.replace(old, new)) {
+                println!("caught: {what}: {why}");
+                escaped.retain(|escaped| escaped != what);
+            }
+        }
+    }
+    assert!(escaped.is_empty(), "went unnoticed: {escaped:?}");
 }

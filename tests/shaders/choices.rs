@@ -10,16 +10,22 @@ use super::{KERNELS, Reflected};
 const SCORING: &str = "params score softcap no_softcap alibi no_alibi bias no_bias keep no_keep classes no_classes heads rows \
                        block block_dense block_lengths block_packed workspace half lanes pairs state";
 
+/// And of those that look at pairs a second time.
+const SECOND: &str = "tile_scores row_scores row_alone row_shuffle";
+
 /// And of those that make one pass.
 const FORWARD: &str = "row_groups sinks no_sinks softmax_row lse no_lse no_state no_out no_v finish";
 
 /// The files of shaders/ that some text of a kernel holds, beside its own.
 fn parts(kernel: &str) -> String {
     match kernel {
-        "tile" => format!("{SCORING} {FORWARD} columns tile_scores tile_values no_values"),
+        "tile" => format!("{SCORING} {FORWARD} columns row_alone tile_scores tile_values no_values"),
         "row" => format!("{SCORING} {FORWARD} columns row_alone row_shuffle"),
         "decode" | "matrix" => format!("{SCORING} {FORWARD}"),
-        "scores" => format!("{SCORING} tile_scores raw weigh weights"),
+        "scores" => format!("{SCORING} {SECOND} raw weigh weights"),
+        "measure" | "receive" | "pool" => format!("{SCORING} {SECOND}"),
+        "top" => SCORING.into(),
+        "clear" => "params".into(),
         "classify" => "params score no_softcap no_alibi bias no_bias keep no_keep no_classes heads rows row_groups \
                        block block_dense block_lengths block_packed workspace"
             .into(),
@@ -80,6 +86,10 @@ fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
             ("BIAS_TYPE", "0 1 2"),
             ("KEEP_BITS", "1 8"),
         ],
+        "measure" => &[("q", READ), ("HEAD_DIM", DIMS), ("RANGES", "0 2"), ("MASKED", "false true")],
+        "receive" => &[("q", READ), ("HEAD_DIM", DIMS), ("MASKED", "false true")],
+        "pool" => &[("q", READ), ("HEAD_DIM", DIMS), ("MAXIMUM", "false true"), ("MASKED", "false true")],
+        "top" => &[("q", READ), ("HEAD_DIM", DIMS), ("TOP", "5"), ("MASKED", "false true")],
         "scores" => &[
             ("q", READ),
             ("k", READ),
@@ -190,7 +200,7 @@ fn every_dimension_is_read_in_both_ways() {
 /// Where a buffer is shared, each binding is writable; and each kernel is there for both.
 #[test]
 fn both_kinds_of_buffers_are_among_them() {
-    for kernel in Kernel::NAMES {
+    for kernel in Kernel::NAMES.into_iter().filter(|kernel| *kernel != "clear") {
         let reads = |r: &Reflected| r.wgsl.contains("<storage, read> ");
         assert!(of(kernel).any(reads), "no {kernel} that only reads");
         assert!(of(kernel).any(|r| !reads(r)), "no {kernel} over a shared buffer");
