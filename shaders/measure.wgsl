@@ -1,4 +1,5 @@
-// Of each query row: entropy, largest weight, mean distance, sum of the weights, and their sums over ranges of keys.
+// Of each query row: entropy, largest weight, mean distance, sums of the weights: of all, where the query stands, at the key before,
+// at the first key, and over ranges of keys.
 //
 // One workgroup     BR query rows of one head of one batch item or sequence
 // One invocation    RM rows x RN keys at a time
@@ -11,7 +12,8 @@
 //
 // Adds to what is there: zeros, or what the same rows have of the keys before.
 
-const WIDTH = 4 + RANGES;
+const FIXED = 7u;
+const WIDTH = FIXED + RANGES;
 
 @group(0) @binding(17) var<storage, read_write> row_measures: array<f32>;
 
@@ -50,11 +52,15 @@ fn main(
         let p = exp2(exponent) * states[r].y;
         found[r * WIDTH] -= p * (max(exponent, -200.0) + share);
         found[r * WIDTH + 1] = max(found[r * WIDTH + 1], p);
-        found[r * WIDTH + 2] += p * abs(f32(stands - i32(key - tile.k_start)));
+        let ahead = stands - i32(key - tile.k_start);
+        found[r * WIDTH + 2] += p * abs(f32(ahead));
         found[r * WIDTH + 3] += p;
+        found[r * WIDTH + 4] += select(0.0, p, ahead == 0);
+        found[r * WIDTH + 5] += select(0.0, p, ahead == 1);
+        found[r * WIDTH + 6] += select(0.0, p, key == tile.k_start);
         for (var i = 0u; i < RANGES; i++) {
           let inside = key >= workspace[params.ranges_at + 2 * i] && key < workspace[params.ranges_at + 2 * i + 1];
-          found[r * WIDTH + 4 + i] += select(0.0, p, inside);
+          found[r * WIDTH + FIXED + i] += select(0.0, p, inside);
         }
       }
     }

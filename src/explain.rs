@@ -86,7 +86,11 @@ fn attention(f: &mut Formatter<'_>, spec: &Spec) -> fmt::Result {
 /// What is measured, a line each.
 fn measured(f: &mut Formatter<'_>, measures: &Measures) -> fmt::Result {
     if measures.rows {
-        writeln!(f, "measures    of rows: entropy, largest weight, distance, sum, {} ranges of keys", measures.ranges)?;
+        writeln!(
+            f,
+            "measures    of rows: entropy, largest weight, distance, sums, {} of them over ranges of keys",
+            measures.ranges
+        )?;
     }
     if measures.top > 0 {
         writeln!(f, "measures    of rows: the {} largest weights and their keys", measures.top)?;
@@ -96,7 +100,8 @@ fn measured(f: &mut Formatter<'_>, measures: &Measures) -> fmt::Result {
     }
     if let (Some([rows, keys]), Some(map)) = (measures.cell(), measures.view(Tensor::Map)) {
         let [_, maps, height, width] = map.sizes;
-        writeln!(f, "measures    {maps} maps of {height} x {width} cells of {rows} queries x {keys} keys")?;
+        let maps = if maps == 1 { "a map".into() } else { format!("{maps} maps") };
+        writeln!(f, "measures    {maps} of {height} x {width} cells of {rows} queries x {keys} keys")?;
     }
     Ok(())
 }

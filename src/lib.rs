@@ -8,6 +8,7 @@ mod dtype;
 mod error;
 mod explain;
 mod gpu;
+pub mod inspect;
 pub mod kernels;
 mod layout;
 mod mask;
@@ -40,7 +41,7 @@ pub use crate::{
     kernels::Algorithm,
     layout::{Layout, Order},
     mask::{Align, Band, MAX_LEN, Mask},
-    measures::{MAX_RANGES, MAX_TOP, MapOf, Measures, Pool},
+    measures::{MAX_RANGES, MAX_TOP, MapOf, Measures, Pool, ROW_MEASURES},
     merge::Merge,
     plan::{Attention, Plan},
     problem::Problem,

@@ -8,6 +8,9 @@ pub const MAX_TOP: u32 = 64;
 /// Most ranges of keys whose masses are summed.
 pub const MAX_RANGES: u32 = 16;
 
+/// Numbers of a row before its ranges ([`Measures::rows`]).
+pub const ROW_MEASURES: u32 = 7;
+
 /// What a cell of a map holds of the weights that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pool {
@@ -43,7 +46,7 @@ pub(crate) struct Map {
 ///
 /// | ask for | tensor | |
 /// |---|---|---|
-/// | [`rows`](Self::rows) | `row_measures [batch, heads, rows, 4 + ranges]` f32 | entropy in nats, largest weight, mean distance, sum, sums over ranges |
+/// | [`rows`](Self::rows) | `row_measures [batch, heads, rows, 7 + ranges]` f32 | entropy, largest weight, mean distance, sums |
 /// | [`top`](Self::top) | `top_weights`, `top_keys [batch, heads, rows, k]` f32, u32 | the largest weights and their keys |
 /// | [`received`](Self::received) | `received [batch, heads, 1, kv_len]` f32 | what each key gets from all rows |
 /// | [`map`](Self::map) | `map [batch, heads or 1, rows, columns]` f32 | weights pooled into cells |
@@ -74,8 +77,10 @@ impl Measures {
         Self { spec, rows: false, ranges: 0, top: 0, received: false, map: None }
     }
 
-    /// Of each row: its entropy `-sum of w ln w` in nats, its largest weight, the mean distance `sum of w |i - j|` of the keys from
-    /// where the query stands ([`Spec::align`]; from key `i` where that is not set), and the sum of its weights, which sinks lessen.
+    /// Of each row, in this order: its entropy `-sum of w ln w` in nats; its largest weight; the mean distance `sum of w |i - j|` of the
+    /// keys from where the query stands ([`Spec::align`]; at key `i` where that is not set); the sum of its weights, which sinks
+    /// lessen; its weight on the key where it stands, on the key before that, and on the first key.
+    /// [`inspect::heads`](crate::inspect::heads) averages them.
     pub fn rows(mut self) -> Self {
         self.rows = true;
         self
@@ -152,7 +157,7 @@ impl Measures {
         let written = |sizes, dtype| Some(View { written: true, ..View::dense(tensor, sizes, dtype) });
         match tensor {
             Tensor::Ranges if self.ranges > 0 => Some(View::dense(tensor, [1, 1, self.ranges, 2], DType::U32)),
-            Tensor::RowMeasures if self.rows => written([batch, heads, rows, 4 + self.ranges], DType::F32),
+            Tensor::RowMeasures if self.rows => written([batch, heads, rows, ROW_MEASURES + self.ranges], DType::F32),
             Tensor::TopWeights if self.top > 0 => written([batch, heads, rows, self.top], DType::F32),
             Tensor::TopKeys if self.top > 0 => written([batch, heads, rows, self.top], DType::U32),
             Tensor::Received if self.received => written([batch, heads, 1, kv_len], DType::F32),

@@ -68,7 +68,7 @@ tensors! {
     Scores = "scores",
     /// Ranges of keys `[ranges, 2]` u32: each its first key and one past its last.
     Ranges = "ranges",
-    /// Entropy, largest weight, mean distance, sum, and sums over ranges of each row `[batch, heads, rows, 4 + ranges]` f32.
+    /// Entropy, largest weight, mean distance and sums of each row `[batch, heads, rows, 7 + ranges]` f32.
     RowMeasures = "row_measures",
     /// The largest weights of each row `[batch, heads, rows, k]` f32.
     TopWeights = "top_weights",
@@ -259,7 +259,7 @@ pub struct Outputs<T> {
     pub k: Option<Vec<T>>,
     /// The values after an append, in their layout.
     pub v: Option<Vec<T>>,
-    /// `[batch, heads, rows, 4 + ranges]`, where asked for.
+    /// `[batch, heads, rows, 7 + ranges]`, where asked for.
     pub row_measures: Option<Vec<T>>,
     /// `[batch, heads, rows, k]`, where asked for.
     pub top_weights: Option<Vec<T>>,

@@ -21,6 +21,7 @@ const ORDER: &[&[&str]] = &[
     &["tune"],
     &["explain"],
     &["gpu"],
+    &["inspect"],
 ];
 
 /// The oracle shares nothing with the kernels: it stands on what to compute alone.

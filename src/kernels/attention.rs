@@ -10,7 +10,8 @@
 use std::ops::Range;
 
 use super::{
-    Choice, Classify, Clear, Kernel, Measure, Merge, Pool, Receive, Rotary, Scores, Top, Workgroup,
+    Choice, Classify, Kernel, Merge, Rotary, Workgroup,
+    look::States,
     program::{Builder, Window, over, place},
     region::{Axis, Operand, Piece, Region, Span, cut},
     workspace::{Classes, Partial, Words, states},
@@ -20,9 +21,9 @@ use crate::{
     error::Error,
     layout::Layout,
     mask::Align,
-    measures::{MapOf, Measures, Pool as PoolBy},
+    measures::Measures,
     params::Params,
-    shape::{Bits, ScoreStage, ScoreTensor, Slopes},
+    shape::{Bits, ScoreTensor, Slopes},
     spec::Spec,
     tensor::Tensor,
     view::View,
@@ -72,12 +73,12 @@ fn append(builder: &mut Builder<'_>, spec: &Spec) -> Result<(), Error> {
     Ok(())
 }
 
-struct Attention<'a, 'b> {
-    builder: &'a mut Builder<'b>,
-    spec: &'a Spec,
-    measures: Option<&'a Measures>,
-    words: Words,
-    params: Params,
+pub(super) struct Attention<'a, 'b> {
+    pub(super) builder: &'a mut Builder<'b>,
+    pub(super) spec: &'a Spec,
+    pub(super) measures: Option<&'a Measures>,
+    pub(super) words: Words,
+    pub(super) params: Params,
     forward: Kernel,
 }
 
@@ -86,49 +87,6 @@ struct Attention<'a, 'b> {
 struct Split {
     splits: u32,
     keys: u32,
-}
-
-/// The states of a region's rows: which part of them, and words from one part to the next.
-#[derive(Clone, Copy)]
-struct States<'a> {
-    region: &'a Region,
-    part: u32,
-    step: u32,
-}
-
-/// A second look at pairs.
-struct Look<'a> {
-    kernel: Kernel,
-    written: &'a [Tensor],
-    /// Whether masks in memory count.
-    masked: bool,
-    along: Along,
-    states: Option<States<'a>>,
-}
-
-/// What a work item of a second look has.
-#[derive(Clone, Copy)]
-enum Along {
-    /// A block of rows.
-    Rows,
-    /// A tile of keys.
-    Keys,
-    /// Cells of a map.
-    Cells(Cells),
-}
-
-/// The cells of a map.
-#[derive(Clone, Copy)]
-struct Cells {
-    /// Rows of cells, and cells of a row.
-    cells: [u32; 2],
-    /// Query rows and keys of a cell.
-    cell: [u32; 2],
-    /// The first query row.
-    row0: u32,
-    head_share: f32,
-    /// Whether all heads share one map.
-    one: bool,
 }
 
 impl<'a, 'b> Attention<'a, 'b> {
@@ -175,7 +133,7 @@ impl<'a, 'b> Attention<'a, 'b> {
         Region { heads, rows, ..self.all() }
     }
 
-    fn operands(&self, tensors: &[Tensor]) -> Vec<Operand> {
+    pub(super) fn operands(&self, tensors: &[Tensor]) -> Vec<Operand> {
         let s = self.spec.shape();
         let [heads, rows] = self.spec.only_or_all();
         let group = s.q_heads / s.kv_heads;
@@ -270,7 +228,7 @@ impl<'a, 'b> Attention<'a, 'b> {
         Split { splits: piece.parts.iter().map(|part| (part.end - part.start).div_ceil(keys)).max().unwrap_or(1), keys }
     }
 
-    fn piece(&mut self, operands: &[Operand], piece: &Piece) -> Result<(), Error> {
+    pub(super) fn piece(&mut self, operands: &[Operand], piece: &Piece) -> Result<(), Error> {
         let (region, split) = (&piece.region, self.split(piece));
         let cuts = piece.parts.len() as u32 * split.splits;
         self.builder.program.parts = self.builder.program.parts.max(cuts as usize);
@@ -333,158 +291,13 @@ impl<'a, 'b> Attention<'a, 'b> {
         self.builder.dispatch(kernel, windows, params, items, 16 * u64::from(partial.parts))
     }
 
-    /// Scores of a stage, or weights from the row states of a region that was computed before.
-    fn scores(&mut self, asked: &Region, stage: Option<ScoreStage>, states: Option<States<'_>>) -> Result<(), Error> {
-        let kernel = Kernel::Scores(Scores::new(self.spec, self.builder.caps, stage)?);
-        let written = if stage.is_some() { Tensor::Scores } else { Tensor::Weights };
-        let masked = matches!(stage, Some(ScoreStage::Masked) | None);
-        self.look(asked, &Look { kernel, written: &[written], masked, along: Along::Rows, states })
-    }
-
-    /// A second look at the pairs of a region, once the states of its rows are known.
-    fn look(&mut self, asked: &Region, look: &Look<'_>) -> Result<(), Error> {
-        let tiles = look.kernel.shader().workgroup();
-        let masks: &[Tensor] = if look.masked { &[Tensor::Bias, Tensor::Keep] } else { &[] };
-        let operands = self.operands(&[&[Tensor::Q, Tensor::K], look.written, masks].concat());
-        let flops = 2 * u64::from(self.spec.shape().head_dim) + 16;
-        let step = self.builder.step_flops();
-        let keys = (step / (u64::from(tiles.rows) * flops)).clamp(1, u64::from(u32::MAX));
-        let limits = self.builder.limits(keys as u32);
-        let too_long = |piece: &Piece| {
-            let parts = || piece.parts.iter().map(|keys| piece.region.over(keys.clone()));
-            let classes = parts().map(|part| self.classes(&part, tiles).words()).max().unwrap_or(0);
-            // A work item that goes along the rows must end in time as well.
-            let longest = parts().map(|part| self.items(look, &part).1 * flops).max().unwrap_or(0);
-            let late = (longest > step && piece.region.longest().is_some()).then_some(u64::MAX);
-            Words { classes, ..self.words }.too_long(limits.window).or(late)
-        };
-        for piece in cut(asked.clone(), &operands, limits, too_long)? {
-            for keys in &piece.parts {
-                let region = piece.region.over(keys.clone());
-                if look.masked {
-                    self.words.classes = self.words.classes.max(self.classes(&region, tiles).words());
-                }
-                let classes = if look.masked { self.classify(&region, tiles)? } else { [0; 4] };
-                let windows = self.builder.windows(&operands, &region);
-                let written = windows.iter().find(|window| look.written.contains(&window.tensor));
-                let weights_at = written.map_or([0; 4], |written| place(&operands, &windows, written.binding));
-                let mut params =
-                    Params { classes_at: classes, weights_at, ..self.params_over(&operands, &windows, &region) };
-                if let Some(States { region: whole, part, step }) = look.states {
-                    params = Params { states_at: self.states_at(whole), part, state_step: step, ..params };
-                }
-                self.dispatch_look(look, windows, params, &region, flops)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn dispatch_look(
-        &mut self,
-        look: &Look<'_>,
-        mut windows: Vec<Window>,
-        params: Params,
-        region: &Region,
-        flops: u64,
-    ) -> Result<(), Error> {
-        let (blocks, pairs) = match look.along {
-            Along::Rows => return self.over_tiles(look.kernel, windows, params, region, flops),
-            _ => self.items(look, region),
-        };
-        windows.push(self.words_window());
-        let items = blocks * (region.heads.len() * region.batch.len()) as u64;
-        let mut params = Params { blocks: blocks as u32, ..look.kernel.with_loops(params) };
-        if let Along::Cells(map) = look.along {
-            params = Params {
-                map_rows: map.cells[0],
-                map_columns: map.cells[1],
-                cell_rows: map.cell[0],
-                cell_keys: map.cell[1],
-                cells_row0: map.row0,
-                head_share: map.head_share,
-                ..params
-            };
-            if map.one {
-                params.weights_at[2] = 0;
-            }
-        }
-        self.builder.dispatch(look.kernel, windows, params, items, pairs * flops)
-    }
-
-    /// Work items of one head, and the pairs of the largest; those along rows are counted by their blocks.
-    fn items(&self, look: &Look<'_>, region: &Region) -> (u64, u64) {
-        let (rows, keys) = (region.rows.len() as u64, region.keys.len() as u64);
-        let tiles = look.kernel.shader().workgroup();
-        match (look.along, look.kernel) {
-            (Along::Keys, _) => (keys.div_ceil(tiles.keys.into()), rows * u64::from(tiles.keys)),
-            (Along::Cells(map), Kernel::Pool(pool)) => {
-                let [group, strip] = pool.cells();
-                let blocks = u64::from(map.cells[0].div_ceil(group)) * u64::from(map.cells[1].div_ceil(strip));
-                let high = rows.min(u64::from(group) * u64::from(map.cell[0]));
-                (blocks, high * keys.min(u64::from(strip) * u64::from(map.cell[1])))
-            }
-            _ => (self.blocks(region, tiles), u64::from(tiles.rows) * keys),
-        }
-    }
-
-    /// Fills what measures add to.
-    fn clear(&mut self) -> Result<(), Error> {
-        let Some(measures) = self.measures else { return Ok(()) };
-        let chunk = self.builder.limits(1).window / 256 * 256;
-        for tensor in [Tensor::RowMeasures, Tensor::TopWeights, Tensor::TopKeys, Tensor::Received, Tensor::Map] {
-            let Some(view) = measures.view(tensor) else { continue };
-            let (kernel, bytes) = (Kernel::Clear(Clear), view.bytes()?);
-            let fill = if tensor == Tensor::TopKeys { u32::MAX } else { 0 };
-            for start in (0..bytes).step_by(chunk as usize) {
-                let bytes = start..bytes.min(start + chunk);
-                let words = (bytes.end - bytes.start) / 4;
-                let windows = vec![Window { binding: "cleared", tensor, bytes }];
-                self.builder.dispatch(kernel, windows, Params { fill, ..Params::default() }, words, 1)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn measure(&mut self, measures: &Measures, asked: &Region, states: Option<States<'_>>) -> Result<(), Error> {
-        let (caps, masked) = (self.builder.caps, true);
-        let look = |kernel, written, along| Look { kernel, written, masked, along, states };
-        if measures.rows {
-            let kernel = Kernel::Measure(Measure::new(measures, caps)?);
-            self.look(asked, &look(kernel, &[Tensor::RowMeasures], Along::Rows))?;
-        }
-        if measures.top > 0 {
-            let kernel = Kernel::Top(Top::new(measures, caps)?);
-            self.look(asked, &look(kernel, &[Tensor::TopWeights, Tensor::TopKeys], Along::Rows))?;
-        }
-        if measures.received {
-            let kernel = Kernel::Receive(Receive::new(measures, caps)?);
-            self.look(asked, &look(kernel, &[Tensor::Received], Along::Keys))?;
-        }
-        let (Some(map), Some(cell), Some(view)) = (measures.map, measures.cell(), measures.view(Tensor::Map)) else {
-            return Ok(());
-        };
-        let kernel = Kernel::Pool(Pool::new(measures, caps)?);
-        let [heads, rows] = self.spec.only_or_all();
-        let one = map.of == MapOf::AllHeads;
-        let head_share = if one && map.pool == PoolBy::Sum { 1.0 / heads.len() as f32 } else { 1.0 };
-        let cells = Cells { cells: [view.sizes[2], view.sizes[3]], cell, row0: rows.start, head_share, one };
-        // Heads that share a map add to it one after the other.
-        let together = if one { 1 } else { asked.heads.len() };
-        for head in asked.heads.clone().step_by(together) {
-            let heads = head..head + together as u32;
-            let region = Region { heads, ..asked.clone() };
-            self.look(&region, &look(kernel, &[Tensor::Map], Along::Cells(cells)))?;
-        }
-        Ok(())
-    }
-
     /// Shape, layout and type of a tensor of the problem.
     fn view(&self, tensor: Tensor) -> Option<View> {
         self.measures.map_or_else(|| self.spec.view(tensor), |measures| measures.view(tensor))
     }
 
     /// Whatever a kernel of tiles does over a region.
-    fn over_tiles(
+    pub(super) fn over_tiles(
         &mut self,
         kernel: Kernel,
         mut windows: Vec<Window>,
@@ -515,7 +328,7 @@ impl<'a, 'b> Attention<'a, 'b> {
     }
 
     /// Blocks of rows of one head: with packed sequences enough for any lengths.
-    fn blocks(&self, region: &Region, tiles: Workgroup) -> u64 {
+    pub(super) fn blocks(&self, region: &Region, tiles: Workgroup) -> u64 {
         let rows = region.rows.len() as u64 * if tiles.grouped { u64::from(self.params.group) } else { 1 };
         match self.spec.sequences {
             Some(sequences) => rows / u64::from(tiles.rows) + u64::from(sequences),
@@ -523,7 +336,7 @@ impl<'a, 'b> Attention<'a, 'b> {
         }
     }
 
-    fn params_over(&self, operands: &[Operand], windows: &[Window], region: &Region) -> Params {
+    pub(super) fn params_over(&self, operands: &[Operand], windows: &[Window], region: &Region) -> Params {
         let place = |binding| place(operands, windows, binding);
         let params = Params {
             q_at: place("q"),
@@ -540,7 +353,7 @@ impl<'a, 'b> Attention<'a, 'b> {
     }
 
     /// The tile classes of a region: what is broadcast has one, unless each item has keys of its own.
-    fn classes(&self, region: &Region, tiles: Workgroup) -> Classes {
+    pub(super) fn classes(&self, region: &Region, tiles: Workgroup) -> Classes {
         let tensors = [self.spec.bias, self.spec.keep].into_iter().flatten();
         if !self.spec.is_masked() {
             return Classes { sizes: [0; 3], words: 0 };
@@ -560,7 +373,7 @@ impl<'a, 'b> Attention<'a, 'b> {
     }
 
     /// Classifies the tiles of a region and says where that is written.
-    fn classify(&mut self, region: &Region, tiles: Workgroup) -> Result<[u32; 4], Error> {
+    pub(super) fn classify(&mut self, region: &Region, tiles: Workgroup) -> Result<[u32; 4], Error> {
         let classes = self.classes(region, tiles);
         if classes.words == 0 {
             return Ok([0; 4]);
@@ -584,11 +397,11 @@ impl<'a, 'b> Attention<'a, 'b> {
         Ok(at)
     }
 
-    fn states_at(&self, region: &Region) -> [u32; 4] {
+    pub(super) fn states_at(&self, region: &Region) -> [u32; 4] {
         states(region, self.words.small)
     }
 
-    fn words_window(&mut self) -> Window {
+    pub(super) fn words_window(&mut self) -> Window {
         let bytes = self.words.shared();
         self.builder.program.workspace_bytes = self.builder.program.workspace_bytes.max(bytes.end);
         self.builder.workspace(bytes)

@@ -10,6 +10,7 @@ mod clear;
 mod decode;
 mod forward;
 mod linear;
+mod look;
 mod matrix;
 mod measure;
 mod merge;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     dtype::DType,
-    measures::{MapOf, Measures, Pool},
+    measures::{MapOf, Measures, Pool, ROW_MEASURES},
     tensor::{Inputs, Outputs, Tensor},
 };
 
@@ -27,7 +27,7 @@ use crate::{
 /// let inputs = Inputs::without_values(&[1.0], &[0.0, 1.0986123]);
 /// let measures = Measures::of(&Spec::new(shape)).rows().top(1);
 /// let outputs = reference::measures(&measures, &inputs);
-/// let [entropy, largest, distance, sum] = outputs.row_measures.unwrap()[..] else { panic!() };
+/// let [entropy, largest, distance, sum, ..] = outputs.row_measures.unwrap()[..] else { panic!() };
 /// approx::assert_relative_eq!(entropy, 2.0 * 2f64.ln() - 0.75 * 3f64.ln(), max_relative = 1e-6);
 /// approx::assert_relative_eq!(largest, 0.75, max_relative = 1e-6);
 /// approx::assert_relative_eq!(distance, 0.75, max_relative = 1e-6);
@@ -72,9 +72,10 @@ fn from_weights<T: Real>(
         let row = &weights[n * kv_len..][..kv_len];
         let seen = order.of(query.seen().map(|j| j as usize));
         if let Some(all) = &mut outputs.row_measures {
-            let width = 4 + measures.ranges as usize;
+            let width = (ROW_MEASURES + measures.ranges) as usize;
             let ranges = inputs.get_words(Tensor::Ranges).chunks_exact(2);
-            measure_row(&mut all[n * width..][..width], row, &seen, |j| query.distance(j as u32), ranges);
+            let ahead = |j| query.ahead(j as u32);
+            measure_row(&mut all[n * width..][..width], row, (&seen, query.item.keys.start), ahead, ranges);
         }
         if let (Some(top_weights), Some(top_keys)) = (&mut outputs.top_weights, &mut outputs.top_keys) {
             let k = measures.top as usize;
@@ -113,8 +114,8 @@ fn from_weights<T: Real>(
 fn measure_row<'a, T: Real>(
     measures: &mut [T],
     row: &[T],
-    seen: &[usize],
-    distance: impl Fn(usize) -> i64,
+    (seen, first): (&[usize], u32),
+    ahead: impl Fn(usize) -> i64,
     ranges: impl Iterator<Item = &'a [u32]>,
 ) {
     for &j in seen {
@@ -123,10 +124,13 @@ fn measure_row<'a, T: Real>(
             measures[0] = measures[0] - w * w.ln();
         }
         measures[1] = measures[1].max(w);
-        measures[2] += w * T::of_integer(distance(j));
+        measures[2] += w * T::of_integer(ahead(j).abs());
         measures[3] += w;
+        for (n, counts) in [(4, ahead(j) == 0), (5, ahead(j) == 1), (6, j as u32 == first)] {
+            measures[n] += if counts { w } else { T::default() };
+        }
     }
-    for (x, range) in measures[4..].iter_mut().zip(ranges) {
+    for (x, range) in measures[ROW_MEASURES as usize..].iter_mut().zip(ranges) {
         let inside = seen.iter().filter(|&&j| (range[0]..range[1]).contains(&(j as u32)));
         *x = inside.map(|&j| row[j]).sum();
     }
@@ -148,7 +152,7 @@ pub(super) fn check_measures(
     let mut margins = Vec::new();
     for tensor in [Tensor::RowMeasures, Tensor::TopWeights, Tensor::Received, Tensor::Map] {
         let Some(expected) = oracle.get(tensor) else { continue };
-        let kinds = if tensor == Tensor::RowMeasures { 4 + measures.ranges as usize } else { 1 };
+        let kinds = if tensor == Tensor::RowMeasures { (ROW_MEASURES + measures.ranges) as usize } else { 1 };
         let actual = outputs.get(tensor).unwrap_or_default();
         let wrong = |mismatch| Wrong { tensor, mismatch };
         if actual.len() != expected.len() {

@@ -34,9 +34,14 @@ impl Query<'_> {
     }
 
     /// How far a key is from where the query stands.
-    pub(super) fn distance(&self, j: u32) -> i64 {
+    fn distance(&self, j: u32) -> i64 {
+        self.ahead(j).abs()
+    }
+
+    /// How far the query stands ahead of a key.
+    pub(super) fn ahead(&self, j: u32) -> i64 {
         let (i, j) = (self.i - self.item.queries.start, j - self.item.keys.start);
-        (i64::from(i) + self.item.offset - i64::from(j)).abs()
+        i64::from(i) + self.item.offset - i64::from(j)
     }
 
     /// The scores of all keys after a stage; -inf for those that do not exist and, after the last, for those not seen.

@@ -110,7 +110,7 @@ fn a_map_of_pairs_is_the_weights() {
         assert_eq!(all.map, Some(map));
         let received = all.received.expect("asked for");
         let total: f32 = received.iter().sum();
-        let sums: f32 = all.row_measures.expect("asked for").chunks(4).map(|row| row[3]).sum();
+        let sums: f32 = all.row_measures.expect("asked for").chunks(7).map(|row| row[3]).sum();
         approx::assert_relative_eq!(total, sums, max_relative = 1e-5);
     }
 }

@@ -85,10 +85,12 @@ const MATRIX: [Mutant; 6] = [
     mutant("values past the end", "d < V4 && k0 + n < tile.k_end", "d < V4 && k0 + n < params.kv_len"),
 ];
 
-const MEASURES: [Mutant; 16] = [
+const MEASURES: [Mutant; 18] = [
     mutant("entropy in units of log2", "select(1.0, LN_2, i == 0)", "1.0"),
     mutant("entropy of what is not divided", "(max(exponent, -200.0) + share)", "max(exponent, -200.0)"),
-    mutant("distance has a sign", "p * abs(f32(stands", "p * (f32(stands"),
+    mutant("distance has a sign", "p * abs(f32(ahead))", "p * f32(ahead)"),
+    mutant("the key after for the key before", "ahead == 1", "ahead == -1"),
+    mutant("the first key of all", "key == tile.k_start", "key == tile.k_start + 1"),
     mutant("the largest summed", "max(x, y), i == 1)", "max(x, y), false)"),
     mutant("a range with its end", "2 * i + 1];", "2 * i + 1] + 1;"),
     mutant("measures of some invocations", "c < TX; c++", "c < (TX + 1) / 2; c++"),

@@ -1,0 +1,85 @@
+//! Measures of rows averaged over a head.
+
+use crate::{
+    measures::{Measures, ROW_MEASURES},
+    tensor::{Outputs, Tensor},
+    view::View,
+};
+
+/// Means over the rows of a head that see a key, as numbers and not as labels: a head that mostly looks at the token before has a
+/// high `previous`, a broad one a high `entropy`.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Head {
+    /// Batch item.
+    pub batch: u32,
+    /// Query head.
+    pub head: u32,
+    /// Rows that see a key.
+    pub rows: u32,
+    /// Entropy in nats.
+    pub entropy: f64,
+    /// The same as a share of the largest that the number of keys allows, `ln kv_len`.
+    pub broadness: f64,
+    /// Largest weight.
+    pub largest: f64,
+    /// Distance of keys from where the query stands.
+    pub distance: f64,
+    /// Sum of the weights: 1, but for sinks.
+    pub sum: f64,
+    /// Weight on the key where the query stands: the diagonal.
+    pub own: f64,
+    /// Weight on the key before that.
+    pub previous: f64,
+    /// Weight on the first key.
+    pub first: f64,
+    /// Weight inside each range.
+    pub ranges: Vec<f64>,
+}
+
+/// The heads of measured rows, batch items outermost; none where rows were not measured.
+///
+/// ```
+/// use wgpu_attention::{Inputs, Measures, Shape, Spec, inspect, reference};
+/// let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 2, kv_len: 2, head_dim: 1, value_dim: 1 };
+/// let measures = Measures::of(&Spec::new(shape)).rows();
+/// // All scores are 0: each of two keys gets a half.
+/// let outputs = reference::measures(&measures, &Inputs::without_values(&[0.0; 2], &[0.0; 2]));
+/// let heads = inspect::heads(&measures, &outputs);
+/// approx::assert_relative_eq!(heads[0].broadness, 1.0, max_relative = 1e-6);
+/// approx::assert_relative_eq!(heads[0].first, 0.5, max_relative = 1e-6);
+/// approx::assert_relative_eq!(heads[0].previous, 0.25, max_relative = 1e-6);
+/// ```
+#[must_use]
+pub fn heads<T: Copy + Into<f64>>(measures: &Measures, outputs: &Outputs<T>) -> Vec<Head> {
+    let (Some(view), Some(rows)) = (measures.view(Tensor::RowMeasures), &outputs.row_measures) else {
+        return Vec::new();
+    };
+    let View { sizes: [batch, heads, len, width], .. } = view;
+    let first = measures.spec().only_or_all()[0].start;
+    let of = |n: u32| {
+        let size = (len * width) as usize;
+        let rows: Vec<Vec<f64>> = rows[n as usize * size..][..size]
+            .chunks(width as usize)
+            .map(|row| row.iter().map(|&x| x.into()).collect())
+            .filter(|row: &Vec<f64>| row[3] > 0.0)
+            .collect();
+        let mean = |e: usize| rows.iter().map(|row| row[e]).sum::<f64>() / (rows.len().max(1)) as f64;
+        let keys = f64::from(measures.spec().shape().kv_len.max(2));
+        Head {
+            batch: n / heads,
+            head: first + n % heads,
+            rows: rows.len() as u32,
+            entropy: mean(0),
+            broadness: mean(0) / keys.ln(),
+            largest: mean(1),
+            distance: mean(2),
+            sum: mean(3),
+            own: mean(4),
+            previous: mean(5),
+            first: mean(6),
+            ranges: (ROW_MEASURES as usize..width as usize).map(mean).collect(),
+        }
+    };
+    (0..batch * heads).map(of).collect()
+}

@@ -1,0 +1,126 @@
+//! What is made of attention weights on the host.
+
+use wgpu_attention::{
+    Align, Error, Inputs, Layout, MapOf, Mask, Measures, Pool, Problem, Shape, Spec, Tensor,
+    inspect::{Agreement, divergence, heads},
+    reference,
+};
+
+const SHAPE: Shape = Shape { batch: 2, q_heads: 4, kv_heads: 2, q_len: 9, kv_len: 12, head_dim: 4, value_dim: 4 };
+
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    (0..count).map(|_| 4.0 * rng.f32() - 2.0).collect()
+}
+
+fn inputs(spec: &Spec, data: &mut [Vec<f32>; 2]) {
+    let extent = |tensor| spec.view(tensor).expect("it has it").extent().expect("a size") as usize;
+    *data = [numbers(extent(Tensor::Q), 1), numbers(extent(Tensor::K), 2)];
+}
+
+#[test]
+fn agreement_counts_ties_by_their_share() {
+    let of = |weights: &[f32], marked: &[bool]| Agreement::of(weights, marked).expect("something is marked");
+    let all = of(&[0.1; 4], &[true; 4]);
+    assert_eq!((all.mass(), all.precision_at(3), all.average_precision()), (1.0, 1.0, 1.0));
+    let even = of(&[0.25; 4], &[true, false, false, false]);
+    assert_eq!((even.precision_at(1), even.precision_at(4), even.precision_at(9)), (0.25, 0.25, 0.25));
+    assert_eq!(even.average_precision(), 0.25, "chance");
+    let last = of(&[3.0, 2.0, 1.0], &[false, false, true]);
+    assert_eq!((last.precision_at(1), last.precision_at(2)), (0.0, 0.0));
+    approx::assert_relative_eq!(last.average_precision(), 1.0 / 3.0, max_relative = 1e-12);
+    assert_eq!(of(&[0.0; 2], &[true, false]).mass(), 0.0, "a row that sees no key");
+    for (weights, marked) in [(&[1.0][..], &[true, false][..]), (&[1.0], &[false]), (&[f32::NAN], &[true]), (&[], &[])]
+    {
+        assert_eq!(Agreement::of(weights, marked), None, "{weights:?} {marked:?}");
+    }
+}
+
+#[test]
+fn divergence_is_symmetric_and_bounded() {
+    let (a, b) = ([0.1, 0.2, 0.7, 0.0], [0.3, 0.0, 0.3, 0.4]);
+    approx::assert_relative_eq!(divergence(&a, &b), divergence(&b, &a), max_relative = 1e-12);
+    assert!(divergence(&a, &b) > 0.0 && divergence(&a, &b) < 2f64.ln());
+    let half = a.map(|w| w / 2.0);
+    approx::assert_abs_diff_eq!(divergence(&a, &half), 0.0, epsilon = 1e-7);
+    assert_eq!(divergence(&[0.0; 4], &[0.0; 4]), 0.0);
+    assert_eq!(divergence(&a, &[0.0; 4]), 2f64.ln());
+}
+
+#[test]
+fn heads_are_means_of_rows_that_see_a_key() {
+    // Rows 0..3 see nothing; row i sees keys 0..=i - 3.
+    let spec = Spec::new(SHAPE).mask(Mask::causal()).align(Align::At(-3)).only(1..3, 0..9);
+    let measures = Measures::of(&spec).ranges(1);
+    let mut data = [vec![], vec![]];
+    inputs(&spec, &mut data);
+    let inputs = Inputs::without_values(&data[0], &data[1]).ranges(&[0, 12]);
+    let outputs = reference::measures(&measures, &inputs);
+    let all = heads(&measures, &outputs);
+    assert_eq!(all.iter().map(|head| (head.batch, head.head)).collect::<Vec<_>>(), [(0, 1), (0, 2), (1, 1), (1, 2)]);
+    for head in all {
+        assert_eq!(head.rows, 6);
+        approx::assert_relative_eq!(head.sum, 1.0, max_relative = 1e-12);
+        approx::assert_relative_eq!(head.ranges[0], 1.0, max_relative = 1e-12);
+        assert!(head.own > 0.0 && head.previous > 0.0 && head.first > 0.0 && head.own + head.previous < 1.0);
+        assert!(head.entropy > 0.0 && head.broadness < 1.0 && head.largest > 0.0 && head.distance > 0.0);
+    }
+    assert!(
+        heads(
+            &Measures::of(&spec).received(),
+            &reference::measures(&Measures::of(&spec).received(), &inputs_of(&data))
+        )
+        .is_empty()
+    );
+}
+
+fn inputs_of(data: &[Vec<f32>; 2]) -> Inputs<'_> {
+    Inputs::without_values(&data[0], &data[1])
+}
+
+/// What adds up must add up: maps and what keys receive hold the weights of all rows.
+#[test]
+fn measures_of_the_oracle_agree_with_each_other() {
+    let square = Layout::broadcast(&[9, 12]).expect("two sizes");
+    let spec = Spec::new(SHAPE).sinks().bias(square, 12);
+    let mut data = [vec![], vec![]];
+    inputs(&spec, &mut data);
+    let (bias, sinks) = (numbers(9 * 12, 3), numbers(4, 4));
+    let inputs = inputs_of(&data).bias(&bias).sinks(&sinks);
+    let measures = Measures::of(&spec).rows().received().top(12);
+    let each = reference::measures(&measures.clone().map(4, 5, Pool::Sum, MapOf::EachHead), &inputs);
+    let mean = reference::measures(&measures.map(4, 5, Pool::Sum, MapOf::AllHeads), &inputs);
+    let sum = |data: &Option<Vec<f64>>| data.as_ref().expect("asked for").iter().sum::<f64>();
+    let rows: f64 = each.row_measures.as_ref().expect("asked for").chunks(7).map(|row| row[3]).sum();
+    assert!(rows < 2.0 * 4.0 * 9.0, "sinks take a share");
+    for all in [sum(&each.received), sum(&each.map), sum(&each.top_weights), 4.0 * sum(&mean.map)] {
+        approx::assert_relative_eq!(all, rows, max_relative = 1e-6);
+    }
+}
+
+#[test]
+fn cells_are_as_large_as_it_takes() {
+    let spec = Spec::new(SHAPE);
+    for ([rows, columns], cell, map) in
+        [([9, 12], [1, 1], [9, 12]), ([4, 5], [3, 3], [3, 4]), ([1, 1], [9, 12], [1, 1])]
+    {
+        let measures = Measures::of(&spec).map(rows, columns, Pool::Max, MapOf::AllHeads);
+        assert_eq!(measures.cell(), Some(cell));
+        assert_eq!(Problem::from(&measures).view(Tensor::Map).expect("asked for").sizes, [2, 1, map[0], map[1]]);
+    }
+}
+
+#[test]
+fn measures_that_make_no_sense_are_refused() {
+    let of = || Measures::of(&Spec::new(SHAPE));
+    let refused = |measures: Measures| Problem::from(measures).check().expect_err("it makes no sense").to_string();
+    assert_eq!(Problem::from(of()).check(), Err(Error::NoOutput));
+    assert_eq!(refused(of().top(13)), "top 13 is above 12");
+    assert_eq!(refused(of().ranges(17)), "ranges 17 is above 16");
+    assert_eq!(refused(of().map(10, 3, Pool::Sum, MapOf::EachHead)), "rows of the map 10 is above 9");
+    assert_eq!(refused(of().map(9, 0, Pool::Sum, MapOf::EachHead)), "columns of the map is 0");
+    let append = Measures::of(&Spec::new(SHAPE).append(1)).rows();
+    assert_eq!(refused(append), "measures does not go with append: append first, and measure with the new lengths");
+    let causal = Measures::of(&Spec::new(SHAPE).mask(Mask::causal())).rows();
+    assert_eq!(Problem::from(causal).check(), Err(Error::Align));
+}
