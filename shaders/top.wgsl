@@ -1,17 +1,17 @@
 // Of each query row, the keys with the largest weights, the largest first; of equal ones the first key.
 //
 // One workgroup     BR query rows of one head of one batch item or sequence
-// One invocation    one key of a tile and its scores with all rows; then one place in the list of a row
+// One invocation    one key of a tile and its scores with all rows; the first BR then the list of one row each
 // Grid              work items: blocks of rows, heads, batch items
-// Workgroup memory  q_rows, score_tile, and two lists for each row
+// Workgroup memory  q_rows, score_tile, and a list for each row
 //
 // Needs      TOP (preamble: places of a list, at most THREADS), HEAD_DIM (preamble), lanes.wgsl with TX = BC = THREADS, pairs.wgsl,
 //            state.wgsl, load_q, load_k
 // Host       src/kernels/top.rs
 // Reference  src/reference/measures.rs
 //
-// A tile is looked at for a row only if one of its scores beats the last of the list. Then each of both, the list and the tile, counts
-// those that stand before it: that is its place. Starts from the list that is there: nothing, or the best of the keys before.
+// Few scores of a tile beat the last of a list: those are put in their places one after the other, which costs less than a sort.
+// Starts from the list that is there: nothing, or the best of the keys before.
 
 const D4 = (HEAD_DIM + 3) / 4;
 const NONE = 0xffffffffu;
@@ -23,9 +23,23 @@ var<workgroup> q_rows: array<vec4<f32>, BR * D4>;
 var<workgroup> score_tile: array<f32, BR * THREADS>;
 var<workgroup> scores: array<f32, BR * TOP>;
 var<workgroup> keys_at: array<u32, BR * TOP>;
-var<workgroup> new_scores: array<f32, TOP>;
-var<workgroup> new_keys: array<u32, TOP>;
-var<workgroup> beaten: array<u32, BR>;
+
+// Puts the scores of a tile that beat the last of a row's list where they belong: after those that are not lower.
+fn list_tile(r: u32, k0: u32) {
+  for (var i = 0u; i < THREADS; i++) {
+    let score = score_tile[r * THREADS + i];
+    if score > scores[r * TOP + TOP - 1] {
+      var at = r * TOP + TOP - 1;
+      while at > r * TOP && scores[at - 1] < score {
+        scores[at] = scores[at - 1];
+        keys_at[at] = keys_at[at - 1];
+        at--;
+      }
+      scores[at] = score;
+      keys_at[at] = k0 + i;
+    }
+  }
+}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgroup: vec3<u32>) {
@@ -69,38 +83,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
     settle(&s, pairs(tile, lane, keys, at, &s));
     for (var r = 0u; r < BR; r++) { score_tile[r * THREADS + t] = s[r]; }
     workgroupBarrier();
-    if t < BR {
-      var beats = 0u;
-      for (var i = 0u; i < THREADS; i++) { beats |= u32(score_tile[t * THREADS + i] > scores[t * TOP + TOP - 1]); }
-      beaten[t] = beats;
-    }
-    let all = workgroupUniformLoad(&beaten);
-    for (var r = 0u; r < BR; r++) {
-      if all[r] == 0 { continue; }
-      let mine = s[r];
-      var ahead = 0u;
-      var listed = 0u;
-      for (var i = 0u; i < TOP; i++) { ahead += u32(scores[r * TOP + i] >= mine); }
-      for (var i = 0u; i < THREADS; i++) {
-        let other = score_tile[r * THREADS + i];
-        ahead += u32(other > mine || (other == mine && i < t));
-        if t < TOP { listed += u32(other > scores[r * TOP + t]); }
-      }
-      if ahead < TOP && mine > FLOOR {
-        new_scores[ahead] = mine;
-        new_keys[ahead] = at.k0 + t;
-      }
-      if t < TOP && t + listed < TOP {
-        new_scores[t + listed] = scores[r * TOP + t];
-        new_keys[t + listed] = keys_at[r * TOP + t];
-      }
-      workgroupBarrier();
-      if t < TOP {
-        scores[r * TOP + t] = new_scores[t];
-        keys_at[r * TOP + t] = new_keys[t];
-      }
-      workgroupBarrier();
-    }
+    if t < BR { list_tile(t, at.k0); }
     at = next_tile(tile, t, at.k0 + BC, keys.end);
   }
 

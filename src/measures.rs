@@ -114,7 +114,6 @@ impl Measures {
     }
 
     /// The attention.
-    #[must_use]
     pub const fn spec(&self) -> &Spec {
         &self.spec
     }

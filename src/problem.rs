@@ -5,7 +5,6 @@ use crate::{error::Error, measures::Measures, merge::Merge, rope::Rope, spec::Sp
 /// What to compute: plain data, and the key under which plans are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "nearly all are attention, and a plan's key is not copied often")]
 pub enum Problem {
     /// Attention.
     Attention(Spec),

@@ -68,8 +68,8 @@ impl Shader for Top {
 
     fn workgroup(&self) -> Workgroup {
         let queries = 16 * ROWS * self.head_dim.div_ceil(4);
-        let lists = 8 * self.top * (ROWS + 1);
-        let bytes = queries + lists + 4 * ROWS * THREADS + 4 * ROWS + self.scoring.shared_bytes();
+        let lists = 8 * self.top * ROWS;
+        let bytes = queries + lists + 4 * ROWS * THREADS + self.scoring.shared_bytes();
         Workgroup { invocations: THREADS, bytes, rows: ROWS, keys: THREADS, grouped: false }
     }
 

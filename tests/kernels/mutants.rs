@@ -104,9 +104,9 @@ const MEASURES: [Mutant; 18] = [
     mutant("sums of all heads, not their mean", "* params.head_share", ""),
     mutant("each head alone", "joined(map[to], strip", "joined(0.0, strip"),
     mutant("the largest for the sum", "return a + b;", "return max(a, b);"),
-    mutant("the list not compared", "ahead += u32(scores[r * TOP + i] >= mine);", ""),
-    mutant("the list not moved", "listed += u32(other > scores", "listed += 0 * u32(other > scores"),
-    mutant("tiles not looked at", "if all[r] == 0 { continue; }", "if all[r] == 0 || at.k0 > 0 { continue; }"),
+    mutant("the list not sorted", "scores[at - 1] < score", "false"),
+    mutant("keys of the list not moved", "keys_at[at] = keys_at[at - 1];", ""),
+    mutant("tiles not looked at", "if t < BR {", "if t < BR && at.k0 == 0 {"),
     mutant("weights of the list not normalised", "exp2(scores[i] - state.x) * state.y", "exp2(scores[i] - state.x)"),
 ];
 
@@ -404,7 +404,7 @@ fn wrong_halves_are_caught() {
 #[ignore = "needs an adapter"]
 fn wrong_measures_are_caught() {
     let gpu = crate::support::gpu();
-    let spec = Spec::new(SHAPE).mask(Mask::window(Some(60), Some(5))).align(Align::End).scale(0.3).sinks();
+    let spec = Spec::new(SHAPE).mask(Mask::window(Some(110), Some(5))).align(Align::End).scale(0.3).sinks();
     let measures = Measures::of(&spec).ranges(2).top(5).received();
     let low = measures.map(11, 13, Pool::Sum, MapOf::EachHead);
     let high = Measures::of(&spec).map(2, 2, Pool::Sum, MapOf::AllHeads);
