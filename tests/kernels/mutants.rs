@@ -58,8 +58,8 @@ const ROW: [Mutant; 8] = [
 ];
 
 const SHUFFLE: [Mutant; 2] = [
-    mutant("the first neighbour's key", "place.lane / RN * RN + n", "place.lane / RN * RN"),
-    mutant("every key the first", "return place.lane % RN;", "return 0u;"),
+    mutant("the first neighbour's key", "place.lane / SHARED_KEYS * SHARED_KEYS + n", "place.lane / SHARED_KEYS * SHARED_KEYS"),
+    mutant("every key the first", "return place.lane % SHARED_KEYS;", "return 0u;"),
 ];
 
 const DECODE: [Mutant; 11] = [
