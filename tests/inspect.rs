@@ -2,7 +2,7 @@
 
 use wgpu_attention::{
     Align, Error, Inputs, Layout, MapOf, Mask, Measures, Pool, Problem, Shape, Spec, Tensor,
-    inspect::{Agreement, divergence, heads},
+    inspect::{Agreement, Grid, divergence, heads},
     reference,
 };
 
@@ -123,4 +123,33 @@ fn measures_that_make_no_sense_are_refused() {
     assert_eq!(refused(append), "measures does not go with append: append first, and measure with the new lengths");
     let causal = Measures::of(&Spec::new(SHAPE).mask(Mask::causal())).rows();
     assert_eq!(Problem::from(causal).check(), Err(Error::Align));
+}
+
+#[test]
+fn regions_of_a_grid_give_to_each_other() {
+    // A class token and 4 x 2 patches.
+    let grid = Grid::new(4, 2).after(1);
+    let shape = Shape { batch: 1, q_heads: 2, kv_heads: 1, q_len: 9, kv_len: 9, ..SHAPE };
+    let spec = Spec::new(shape).weights().without_out();
+    let (q, k, v) = (numbers(2 * 9 * 4, 5), numbers(9 * 4, 6), numbers(9 * 4, 7));
+    let weights = reference::attention(&spec, &Inputs::new(&q, &k, &v)).weights.expect("asked for");
+    let to = grid.region(2..4, 0..2).expect("it is inside");
+    assert_eq!(to, [3, 5, 7, 9]);
+    let measures = Measures::of(&spec).ranges(2);
+    let outputs = reference::measures(&measures, &Inputs::without_values(&q, &k).ranges(&to));
+    let mass = grid.region_to_region(&measures, &outputs, (0..2, 0..1)).expect("all rows were measured");
+    for (head, mass) in mass.into_iter().enumerate() {
+        let row = |token: u32| &weights[(head * 9 + token as usize) * 9..][..9];
+        let of = |token: u32| [3, 4, 7, 8].iter().map(|&key: &usize| row(token)[key]).sum::<f64>();
+        approx::assert_relative_eq!(mass, (of(grid.token(0, 0)) + of(grid.token(1, 0))) / 2.0, max_relative = 1e-6);
+    }
+    assert_eq!(grid.seen(&weights[..9]), Some(&weights[1..9]));
+    assert_eq!(grid.seen(&weights[..8]), None);
+    for (x, y) in [(0..0, 0..1), (0..5, 0..1), (3..2, 0..1), (0..1, 1..3)] {
+        assert_eq!(grid.region(x, y), None);
+    }
+    let some = Measures::of(&spec.only(0..2, 3..9)).ranges(2);
+    let outputs = reference::measures(&some, &Inputs::without_values(&q, &k).ranges(&to));
+    assert_eq!(grid.region_to_region(&some, &outputs, (0..2, 0..1)), None, "rows 1 and 2 were not measured");
+    assert!(grid.region_to_region(&some, &outputs, (2..4, 0..1)).is_some());
 }

@@ -3,7 +3,6 @@
 use crate::{
     measures::{Measures, ROW_MEASURES},
     tensor::{Outputs, Tensor},
-    view::View,
 };
 
 /// Means over the rows of a head that see a key, as numbers and not as labels: a head that mostly looks at the token before has a
@@ -52,18 +51,13 @@ pub struct Head {
 /// ```
 #[must_use]
 pub fn heads<T: Copy + Into<f64>>(measures: &Measures, outputs: &Outputs<T>) -> Vec<Head> {
-    let (Some(view), Some(rows)) = (measures.view(Tensor::RowMeasures), &outputs.row_measures) else {
+    let (Some(all), Some(view)) = (rows_of(measures, outputs), measures.view(Tensor::RowMeasures)) else {
         return Vec::new();
     };
-    let View { sizes: [batch, heads, len, width], .. } = view;
+    let [_, heads, _, width] = view.sizes;
     let first = measures.spec().only_or_all()[0].start;
-    let of = |n: u32| {
-        let size = (len * width) as usize;
-        let rows: Vec<Vec<f64>> = rows[n as usize * size..][..size]
-            .chunks(width as usize)
-            .map(|row| row.iter().map(|&x| x.into()).collect())
-            .filter(|row: &Vec<f64>| row[3] > 0.0)
-            .collect();
+    let of = |(n, rows): (u32, Vec<Vec<f64>>)| {
+        let rows: Vec<_> = rows.into_iter().filter(|row| row[3] > 0.0).collect();
         let mean = |e: usize| rows.iter().map(|row| row[e]).sum::<f64>() / (rows.len().max(1)) as f64;
         let keys = f64::from(measures.spec().shape().kv_len.max(2));
         Head {
@@ -81,5 +75,13 @@ pub fn heads<T: Copy + Into<f64>>(measures: &Measures, outputs: &Outputs<T>) -> 
             ranges: (ROW_MEASURES as usize..width as usize).map(mean).collect(),
         }
     };
-    (0..batch * heads).map(of).collect()
+    (0..).zip(all).map(of).collect()
+}
+
+/// The measures of each row of each head, batch items outermost; `None` where rows were not measured.
+pub(super) fn rows_of<T: Copy + Into<f64>>(measures: &Measures, outputs: &Outputs<T>) -> Option<Vec<Vec<Vec<f64>>>> {
+    let (view, rows) = (measures.view(Tensor::RowMeasures)?, outputs.row_measures.as_ref()?);
+    let [_, _, len, width] = view.sizes.map(|size| size as usize);
+    let of_head = |rows: &[T]| rows.chunks(width).map(|row| row.iter().map(|&x| x.into()).collect()).collect();
+    Some(rows.chunks(len * width).map(of_head).collect())
 }

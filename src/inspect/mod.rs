@@ -15,10 +15,12 @@
 
 mod agreement;
 mod divergence;
+mod grid;
 mod heads;
 
 pub use self::{
     agreement::Agreement,
     divergence::divergence,
+    grid::Grid,
     heads::{Head, heads},
 };

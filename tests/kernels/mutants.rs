@@ -58,7 +58,11 @@ const ROW: [Mutant; 8] = [
 ];
 
 const SHUFFLE: [Mutant; 2] = [
-    mutant("the first neighbour's key", "place.lane / SHARED_KEYS * SHARED_KEYS + n", "place.lane / SHARED_KEYS * SHARED_KEYS"),
+    mutant(
+        "the first neighbour's key",
+        "place.lane / SHARED_KEYS * SHARED_KEYS + n",
+        "place.lane / SHARED_KEYS * SHARED_KEYS",
+    ),
     mutant("every key the first", "return place.lane % SHARED_KEYS;", "return 0u;"),
 ];
 
