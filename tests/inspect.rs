@@ -145,7 +145,7 @@ fn regions_of_a_grid_give_to_each_other() {
     }
     assert_eq!(grid.seen(&weights[..9]), Some(&weights[1..9]));
     assert_eq!(grid.seen(&weights[..8]), None);
-    for (x, y) in [(0..0, 0..1), (0..5, 0..1), (3..2, 0..1), (0..1, 1..3)] {
+    for (x, y) in [(0..0, 0..1), (0..5, 0..1), (2..2, 0..1), (0..1, 1..3)] {
         assert_eq!(grid.region(x, y), None);
     }
     let some = Measures::of(&spec.only(0..2, 3..9)).ranges(2);
