@@ -1,5 +1,4 @@
-// Of each query row: entropy, largest weight, mean distance, sums of the weights: of all, where the query stands, at the key before,
-// at the first key, and over ranges of keys.
+// Measures of each query row: entropy, largest weight, mean distance, and sums of its weights.
 //
 // One workgroup     BR query rows of one head of one batch item or sequence
 // One invocation    RM rows x RN keys at a time
@@ -10,6 +9,7 @@
 // Host       src/kernels/measure.rs
 // Reference  src/reference/measures.rs
 //
+// Sums of all weights, of those where the query stands, on the key before and on the first key, and over ranges of keys.
 // Adds to what is there: zeros, or what the same rows have of the keys before.
 
 const FIXED = 7u;
