@@ -8,7 +8,7 @@ use wgpu_attention::{
     wgpu::{self, BufferUsages},
 };
 
-/// A decoding step of a large model, a pass and a merge, and a prompt of it, in several so that the cost of each shows.
+/// A decoding step of a large model, one dispatch, and a prompt of it, in several so that the cost of each shows.
 fn problems() -> [(&'static str, Algorithm, Spec); 2] {
     let decode = Shape { batch: 1, q_heads: 32, kv_heads: 8, q_len: 1, kv_len: 4096, head_dim: 128, value_dim: 128 };
     let prompt = Shape { q_len: 4096, ..decode };
