@@ -143,14 +143,14 @@ choose_driver() {
 
 check_rust
 step cargo fmt --all --check
-step cargo clippy --all-targets -- -D warnings
+step cargo clippy --all-targets --features layers -- -D warnings
 step cargo check --no-default-features --lib
 if rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null | xargs test -d; then
   step cargo check --target wasm32-unknown-unknown --lib
 else
   say "no standard library for wasm32-unknown-unknown here: the browser's build is left to CI"
 fi
-step env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+step env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features layers
 step cargo test --release --no-run # the examples too, the probe among them
 choose_driver
 step cargo test --release -- --include-ignored
@@ -159,6 +159,8 @@ if grep -qi '^gl' <<<"$found"; then # compiling takes long there: one case of ea
 else
   say "no OpenGL answers: one case of each feature on it is left out"
 fi
+step cargo test --release --features layers --test rollout
+step cargo test --release --features layers --doc
 step cargo run --release --example quickstart
 step cargo run --release --example embed
 step cargo run --release --example print_wgsl -- --list

@@ -17,7 +17,11 @@ mod agreement;
 mod divergence;
 mod grid;
 mod heads;
+#[cfg(feature = "layers")]
+mod layers;
 
+#[cfg(feature = "layers")]
+pub use self::layers::Layers;
 pub use self::{
     agreement::Agreement,
     divergence::divergence,
