@@ -3,22 +3,20 @@
 // One workgroup     BR query rows of one key head of one batch item, of all heads that share the keys
 // One invocation    one key of a tile and its scores with all rows; then COLS vec4 of all output rows over every SHARES-th key
 // Grid              work items: splits of the keys, blocks of rows, heads, batch items
-// Workgroup memory  q_rows, weight_tile, row_tile, shares
+// Workgroup memory  weight_tile, row_tile, shares, and that of few_rows.wgsl
 //
-// Needs      HEAD_DIM VALUE_DIM COLUMNS (preamble: invocations that share a value row), lanes.wgsl with TX = BC =
-//            THREADS, pairs.wgsl, load_q, load_k, load_v, store_out, finish.wgsl
+// Needs      VALUE_DIM COLUMNS (preamble: invocations that share a value row), few_rows.wgsl, pairs.wgsl, load_v, store_out,
+//            finish.wgsl
 // Host       src/kernels/decode.rs
 // Reference  src/reference/tiled.rs: tiles of THREADS keys; src/reference/merge.rs
 //
-// Keys and values come straight from memory: nothing reads them twice, so workgroup memory would only stand in the way.
+// Values come straight from memory, as keys do.
 
-const D4 = (HEAD_DIM + 3) / 4;
 const V4 = (VALUE_DIM + 3) / 4;
 const COLS = (V4 + COLUMNS - 1) / COLUMNS;
 const SHARES = THREADS / COLUMNS;
 const HELPERS = THREADS / BR; // invocations that look for the maximum of one row
 
-var<workgroup> q_rows: array<vec4<f32>, BR * D4>;
 var<workgroup> weight_tile: array<f32, BR * THREADS>;
 var<workgroup> row_tile: array<f32, THREADS>;
 var<workgroup> shares: array<vec4<f32>, THREADS>;
@@ -47,23 +45,12 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   var s: array<f32, BR>;
   var o: array<vec4<f32>, BR * COLS>;
   for (var r = 0u; r < BR; r++) { highest[r] = FLOOR; }
-  for (var i = t; i < BR * D4; i += THREADS) {
-    let query = query_of(tile, i / D4);
-    var x = vec4<f32>();
-    if query.exists { x = load_q(row_at(params.q_at, tile.at.batch, query.head, query.row), i % D4); }
-    q_rows[i] = x;
-  }
+  hold_rows(tile, t);
 
   var at = next_tile(tile, t, tile_start(tile, keys.first), keys.end);
   while at.k0 < keys.end {
     workgroupBarrier();
-    // Keys that do not exist stand as the last that does, and are hidden.
-    let key = row_at(params.k_at, tile.at.batch, tile.at.kv_head, min(at.k0 + t, tile.k_end - 1));
-    for (var r = 0u; r < BR; r++) { s[r] = 0.0; }
-    for (var d = 0u; d < D4; d++) {
-      let kf = load_k(key, d);
-      for (var r = 0u; r < BR; r++) { s[r] = add_dot(q_rows[r * D4 + d], kf, s[r]); }
-    }
+    key_scores(tile, lane, at.k0, &s);
     settle(&s, pairs(tile, lane, keys, at, &s));
     for (var r = 0u; r < BR; r++) { weight_tile[r * THREADS + t] = s[r]; }
     workgroupBarrier();

@@ -3,23 +3,20 @@
 // One workgroup     BR query rows of one head of one batch item or sequence
 // One invocation    one key of a tile and its scores with all rows; the first BR then the list of one row each
 // Grid              work items: blocks of rows, heads, batch items
-// Workgroup memory  q_rows, score_tile, and a list for each row
+// Workgroup memory  score_tile, a list for each row, and that of few_rows.wgsl
 //
-// Needs      TOP (preamble: places of a list, at most THREADS), HEAD_DIM (preamble), lanes.wgsl with TX = BC = THREADS, pairs.wgsl,
-//            state.wgsl, load_q, load_k
+// Needs      TOP (preamble: places of a list), few_rows.wgsl, pairs.wgsl, state.wgsl
 // Host       src/kernels/top.rs
 // Reference  src/reference/measures.rs
 //
 // Few scores of a tile beat the last of a list: those are put in their places one after the other, which costs less than a sort.
 // Starts from the list that is there: nothing, or the best of the keys before.
 
-const D4 = (HEAD_DIM + 3) / 4;
 const NONE = 0xffffffffu;
 
 @group(0) @binding(18) var<storage, read_write> top_weights: array<f32>;
 @group(0) @binding(19) var<storage, read_write> top_keys: array<u32>;
 
-var<workgroup> q_rows: array<vec4<f32>, BR * D4>;
 var<workgroup> score_tile: array<f32, BR * THREADS>;
 var<workgroup> scores: array<f32, BR * TOP>;
 var<workgroup> keys_at: array<u32, BR * TOP>;
@@ -50,12 +47,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   let lane = lane_of(t);
   let keys = keys_of(tile);
   var s: array<f32, BR>;
-  for (var i = t; i < BR * D4; i += THREADS) {
-    let query = query_of(tile, i / D4);
-    var x = vec4<f32>();
-    if query.exists { x = load_q(row_at(params.q_at, tile.at.batch, query.head, query.row), i % D4); }
-    q_rows[i] = x;
-  }
+  hold_rows(tile, t);
   for (var i = t; i < BR * TOP; i += THREADS) {
     let query = query_of(tile, i / TOP);
     var score = HIDDEN;
@@ -74,12 +66,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   var at = next_tile(tile, t, tile_start(tile, keys.first), keys.end);
   while at.k0 < keys.end {
     workgroupBarrier();
-    let key = row_at(params.k_at, tile.at.batch, tile.at.kv_head, min(at.k0 + t, tile.k_end - 1));
-    for (var r = 0u; r < BR; r++) { s[r] = 0.0; }
-    for (var d = 0u; d < D4; d++) {
-      let kf = load_k(key, d);
-      for (var r = 0u; r < BR; r++) { s[r] = add_dot(q_rows[r * D4 + d], kf, s[r]); }
-    }
+    key_scores(tile, lane, at.k0, &s);
     settle(&s, pairs(tile, lane, keys, at, &s));
     for (var r = 0u; r < BR; r++) { score_tile[r * THREADS + t] = s[r]; }
     workgroupBarrier();

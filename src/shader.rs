@@ -45,6 +45,7 @@ parts! {
     ROW_ALONE = "row_alone.wgsl",
     ROW_SHUFFLE = "row_shuffle.wgsl",
     ROW_SCORES = "row_scores.wgsl",
+    FEW_ROWS = "few_rows.wgsl",
     TILE_SCORES = "tile_scores.wgsl",
     TILE_VALUES = "tile_values.wgsl",
     NO_V = "no_v.wgsl",

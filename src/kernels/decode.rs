@@ -5,7 +5,7 @@ use super::{
     Shader, Workgroup,
     forward::{Lanes, Pass},
 };
-use crate::{caps::Caps, error::Error, spec::Spec, view::View};
+use crate::{caps::Caps, error::Error, shader::FEW_ROWS, spec::Spec, view::View};
 
 /// Invocations, and keys of a tile.
 const THREADS: u32 = 64;
@@ -68,7 +68,7 @@ impl Shader for Decode {
         const MAIN: &str = include_str!("../../shaders/decode.wgsl");
         let lanes = Lanes { tx: THREADS, ty: 1, rm: self.rows, rn: 1 };
         let text = self.pass.text(self.workgroup(), lanes);
-        text.constant("COLUMNS", self.columns()).join(&[MAIN]).finish()
+        text.constant("COLUMNS", self.columns()).join(&[FEW_ROWS, MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {

@@ -6,7 +6,7 @@ use crate::{
     caps::Caps,
     error::Error,
     measures::Measures,
-    shader::{Access, LANES, PAIRS, STATE, Text, WORKSPACE},
+    shader::{Access, FEW_ROWS, LANES, PAIRS, STATE, Text, WORKSPACE},
     tensor::Tensor,
 };
 
@@ -63,7 +63,7 @@ impl Shader for Top {
         let text = lanes.constants(Text::new(self.shared_buffer)).constant("HEAD_DIM", self.head_dim);
         let text = self.scoring.join(text.constant("TOP", self.top), self.workgroup());
         let text = text.load("q", 1, self.q, "HEAD_DIM").load("k", 2, self.k, "HEAD_DIM");
-        text.join(&[WORKSPACE, STATE, LANES, PAIRS, MAIN]).finish()
+        text.join(&[WORKSPACE, STATE, LANES, PAIRS, FEW_ROWS, MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {

@@ -21,10 +21,11 @@ fn parts(kernel: &str) -> String {
     match kernel {
         "tile" => format!("{SCORING} {FORWARD} columns row_alone tile_scores tile_values no_values"),
         "row" => format!("{SCORING} {FORWARD} columns row_alone row_shuffle"),
-        "decode" | "matrix" => format!("{SCORING} {FORWARD}"),
+        "decode" => format!("{SCORING} {FORWARD} few_rows"),
+        "matrix" => format!("{SCORING} {FORWARD}"),
         "scores" => format!("{SCORING} {SECOND} raw weigh weights"),
         "measure" | "receive" | "pool" => format!("{SCORING} {SECOND}"),
-        "top" => SCORING.into(),
+        "top" => format!("{SCORING} few_rows"),
         "clear" => "params".into(),
         "classify" => "params score no_softcap no_alibi bias no_bias keep no_keep no_classes heads rows row_groups \
                        block block_dense block_lengths block_packed workspace"
