@@ -63,6 +63,15 @@ fn keys_of(tile: Tile) -> Keys {
   return Keys(first_key(tile, tile.row0), end_key(tile, last), first_key(tile, last), end_key(tile, tile.row0));
 }
 
+// Where a key and its value lie; one that does not exist stands as the last that does, and must be hidden.
+fn k_row(tile: Tile, key: u32) -> u32 {
+  return row_at(params.k_at, tile.at.batch, tile.at.kv_head, min(key, tile.k_end - 1));
+}
+
+fn v_row(tile: Tile, key: u32) -> u32 {
+  return row_at(params.v_at, tile.at.batch, tile.at.kv_head, min(key, tile.k_end - 1));
+}
+
 // The tile of keys that holds this one starts here.
 fn tile_start(tile: Tile, key: u32) -> u32 {
   return tile.k_base + (key - tile.k_base) / BC * BC;

@@ -22,7 +22,7 @@ fn hold_rows(tile: Tile, t: u32) {
 }
 
 fn key_scores(tile: Tile, lane: Lane, k0: u32, s: ptr<function, array<f32, BR>>) {
-  let key = row_at(params.k_at, tile.at.batch, tile.at.kv_head, min(k0 + lane.t, tile.k_end - 1));
+  let key = k_row(tile, k0 + lane.t);
   for (var r = 0u; r < BR; r++) { (*s)[r] = 0.0; }
   for (var d = 0u; d < D4; d++) {
     let kf = load_k(key, d);

@@ -43,7 +43,7 @@ fn stage(tile: Tile, t: u32, k0: u32) {
     let n = i / (DT * T / 4);
     let d = i % (DT * T / 4);
     var x = vec4<f32>();
-    if d < D4 { x = load_k(row_at(params.k_at, tile.at.batch, tile.at.kv_head, min(k0 + n, tile.k_end - 1)), d); }
+    if d < D4 { x = load_k(k_row(tile, k0 + n), d); }
     for (var e = 0u; e < 4; e++) { k_tile[n * KS + 4 * d + e] = f16(x[e]); }
   }
   for (var i = t; i < BC * VT * T / 4; i += INVOCATIONS) {

@@ -28,7 +28,6 @@ fn main(
   let first = params.key0 + at.block * BC;
   let end = min(first + BC, params.key_end);
   var s: array<f32, RM * RN>;
-  var sums: array<f32, RN>;
 
   let blocks = blocks_of(params.row0, params.row_end);
   for (at.block = blocks.x; at.block < blocks.y; at.block++) {

@@ -15,14 +15,6 @@
 
 const D4 = (HEAD_DIM + 3) / 4;
 
-fn k_row(tile: Tile, key: u32) -> u32 {
-  return row_at(params.k_at, tile.at.batch, tile.at.kv_head, min(key, tile.k_end - 1));
-}
-
-fn v_row(tile: Tile, key: u32) -> u32 {
-  return row_at(params.v_at, tile.at.batch, tile.at.kv_head, min(key, tile.k_end - 1));
-}
-
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(local_invocation_index) t: u32,

@@ -1,23 +1,19 @@
 // Products of a tile of query rows with a tile of keys, each row in the registers of one invocation; tile_scores.wgsl is its twin.
 //
-// Needs      HEAD_DIM SHARED_KEYS (preamble: keys that neighbours load for each other), block.wgsl, lanes.wgsl with TX 1, score.wgsl, row_alone.wgsl or row_shuffle.wgsl, load_q,
-//            load_k
+// Needs      HEAD_DIM SHARED_KEYS (preamble: keys that neighbours load for each other), block.wgsl, lanes.wgsl with TX 1, score.wgsl,
+//            row_alone.wgsl or row_shuffle.wgsl, load_q, load_k
 // Host       src/kernels/second.rs
 //
-// Keys that do not exist stand as the last that does.
+// Keys and rows that do not exist stand as the last that does.
 
 const D4 = (HEAD_DIM + 3) / 4;
-
-fn k_row(tile: Tile, key: u32) -> u32 {
-  return row_at(params.k_at, tile.at.batch, tile.at.kv_head, min(key, tile.k_end - 1));
-}
 
 fn tile_scores(tile: Tile, lane: Lane, place: InSubgroup, k0: u32, s: ptr<function, array<f32, RM * RN>>) {
   var rows: array<u32, RM>;
   var qf: array<vec4<f32>, RM>;
   for (var r = 0u; r < RM; r++) {
     let query = query_of(tile, row_of(lane, r));
-    rows[r] = row_at(params.q_at, tile.at.batch, query.head, min(query.row, max(tile.rows, 1) - 1));
+    rows[r] = row_at(params.q_at, tile.at.batch, query.head, min(query.row, tile.rows - 1));
   }
   for (var i = 0u; i < RM * RN; i++) { (*s)[i] = 0.0; }
   for (var d = 0u; d < D4; d++) {

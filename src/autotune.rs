@@ -6,7 +6,7 @@ use crate::{caps::Caps, kernels::Algorithm, mask::Mask, spec::Spec};
 
 /// The fastest algorithm for each class of problems, adapter and driver that was tuned.
 ///
-/// A class is what decides which algorithm wins: types, dimensions and features as they are; lengths, and heads of all items
+/// A class is what decides which algorithm wins: types, dimensions, masks and kinds of lengths as they are; lengths, and heads of all items
 /// together, within a factor of two. [`Attention::with_autotune`](crate::Attention::with_autotune) plans accordingly.
 ///
 /// ```no_run
@@ -43,7 +43,7 @@ impl Autotune {
 /// The class of a problem on a device, a line of text.
 fn class(spec: &Spec, caps: &Caps) -> String {
     let s = spec.shape();
-    let about = |n: u32| n.next_power_of_two();
+    let about = |n: u32| u64::from(n).next_power_of_two();
     let heads = about(s.batch.saturating_mul(s.kv_heads));
     let lengths = match (spec.sequences, spec.kv_lens) {
         (Some(sequences), _) => format!(" packed{}", about(sequences)),

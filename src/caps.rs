@@ -117,6 +117,11 @@ impl Caps {
         Self { matrix: adapter.cooperative_matrix_properties().iter().filter_map(square).max(), ..self }
     }
 
+    /// How many neighbours in a subgroup can load for each other, whatever its size: 8, 4, or 0 for none.
+    pub(crate) fn neighbours(&self) -> u32 {
+        self.subgroups.map_or(0, |[least, _]| if least >= 8 { 8 } else { least / 4 * 4 })
+    }
+
     /// The means that both have.
     #[must_use]
     pub fn within(self, other: &Self) -> Self {

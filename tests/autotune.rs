@@ -24,6 +24,13 @@ fn a_measured_choice_is_explained() {
     let program = Program::new(Spec::new(SHAPE), &Caps::webgpu(), Choice::Measured(Algorithm::Row)).expect("it fits");
     assert_eq!(program.algorithm, Some(Algorithm::Row));
     assert_eq!(program.because, "measured as the fastest on this device");
+    let other = Program::new(Spec::new(SHAPE), &Caps::webgpu(), Choice::Measured(Algorithm::Matrix));
+    let other = other.expect("what was measured does not fit, another does");
+    assert_eq!(other.algorithm, Some(Algorithm::Tile));
+    assert_ne!(other.because, program.because);
+    // Sizes above 2^31 have a class as well.
+    let huge = Spec::new(Shape { batch: u32::MAX, ..SHAPE });
+    assert_eq!(Autotune::default().get(&huge, &Caps::webgpu()), None);
 }
 
 #[test]

@@ -99,10 +99,9 @@ impl FromStr for Algorithm {
 }
 
 /// Who chose the algorithm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Choice {
     /// Nobody: the device and the problem suggest it.
-    #[default]
     Suggested,
     /// [`Autotune`](crate::Autotune) measured it.
     Measured(Algorithm),
@@ -115,8 +114,11 @@ impl Choice {
     pub(super) fn kernel(self, spec: &Spec, caps: &Caps) -> Result<(Algorithm, Kernel, &'static str), Error> {
         let (algorithm, because) = match self {
             Self::Asked(algorithm) => (algorithm, "the caller asked for it"),
-            Self::Measured(algorithm) => (algorithm, "measured as the fastest on this device"),
-            Self::Suggested => {
+            // What was measured for a class need not fit every problem and every set of limits in it.
+            Self::Measured(algorithm) if algorithm.kernel(spec, caps).is_ok() => {
+                (algorithm, "measured as the fastest on this device")
+            }
+            Self::Suggested | Self::Measured(_) => {
                 let (order, because) = preference(spec, caps);
                 let first = Algorithm::candidates(spec, caps)?.first().copied().unwrap_or(Algorithm::Tile);
                 (first, if first == order[0] { because } else { "the kernel that suits better cannot compute this" })

@@ -47,8 +47,7 @@ pub(super) fn build(
     let (algorithm, forward, because) = choice.kernel(spec, builder.caps)?;
     (builder.program.algorithm, builder.program.because) = (Some(algorithm), because);
     append(builder, spec)?;
-    let mut attention = Attention::new(builder, spec, forward);
-    attention.measures = measures;
+    let mut attention = Attention { measures, ..Attention::new(builder, spec, forward) };
     attention.clear()?;
     attention.pack()?;
     if spec.out || spec.lse || spec.weights {
@@ -138,25 +137,20 @@ impl<'a, 'b> Attention<'a, 'b> {
         let [heads, rows] = self.spec.only_or_all();
         let group = s.q_heads / s.kv_heads;
         let [b, h, r, k] = [Axis::Batch, Axis::Heads, Axis::Rows, Axis::Keys].map(|axis| Span::Along(axis, 0));
+        let [only_h, only_r] = [Span::Along(Axis::Heads, heads.start), Span::Along(Axis::Rows, rows.start)];
         let operand = |&tensor: &Tensor| {
             let view = self.view(tensor)?;
             let (binding, spans) = match tensor {
                 Tensor::K | Tensor::V => (tensor.name(), [b, Span::Grouped(group), k, Span::Whole]),
                 Tensor::Bias | Tensor::Keep => (tensor.name(), [b, h, r, k]),
-                Tensor::Weights | Tensor::Scores => {
-                    let [h, r] =
-                        [(Axis::Heads, heads.start), (Axis::Rows, rows.start)].map(|(a, from)| Span::Along(a, from));
-                    ("weights", [b, h, r, k])
+                Tensor::Weights | Tensor::Scores => ("weights", [b, only_h, only_r, k]),
+                Tensor::RowMeasures | Tensor::TopWeights | Tensor::TopKeys => {
+                    (tensor.name(), [b, only_h, only_r, Span::Whole])
                 }
-                Tensor::RowMeasures | Tensor::TopWeights | Tensor::TopKeys | Tensor::Received => {
-                    let [h, r] =
-                        [(Axis::Heads, heads.start), (Axis::Rows, rows.start)].map(|(a, from)| Span::Along(a, from));
-                    let received = tensor == Tensor::Received;
-                    (tensor.name(), if received { [b, h, Span::Whole, k] } else { [b, h, r, Span::Whole] })
-                }
+                Tensor::Received => (tensor.name(), [b, only_h, Span::Whole, k]),
                 Tensor::Map => {
-                    let each = if view.sizes[1] > 1 { Span::Along(Axis::Heads, heads.start) } else { Span::Whole };
-                    ("map", [b, each, Span::Whole, Span::Whole])
+                    let each = if view.sizes[1] > 1 { only_h } else { Span::Whole };
+                    (tensor.name(), [b, each, Span::Whole, Span::Whole])
                 }
                 _ => (tensor.name(), [b, h, r, Span::Whole]),
             };
@@ -228,7 +222,7 @@ impl<'a, 'b> Attention<'a, 'b> {
         Split { splits: piece.parts.iter().map(|part| (part.end - part.start).div_ceil(keys)).max().unwrap_or(1), keys }
     }
 
-    pub(super) fn piece(&mut self, operands: &[Operand], piece: &Piece) -> Result<(), Error> {
+    fn piece(&mut self, operands: &[Operand], piece: &Piece) -> Result<(), Error> {
         let (region, split) = (&piece.region, self.split(piece));
         let cuts = piece.parts.len() as u32 * split.splits;
         self.builder.program.parts = self.builder.program.parts.max(cuts as usize);

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Past these, on CPUs and on GPUs, drivers leave the loops over a row rolled, or its registers spill.
-const MAX_DIM: [u32; 2] = [128, 64];
+pub(super) const MAX_DIM: [u32; 2] = [128, 64];
 
 /// Most vec4 of queries and output that an invocation of a CPU device holds: 4 rows of 64 + 64, 2 of 128 + 128. Five rows of
 /// 64 + 64 are a third slower, and compile twice as long.
@@ -53,20 +53,22 @@ impl Row {
             return Err(Error::Kernel { kernel: Self::NAME, because });
         }
         // What a GPU loads from one address for all costs it little; and it has no registers for more keys.
-        let neighbours = caps.subgroups.filter(|_| cpu).map_or(0, |[least, _]| least);
-        let (shuffle, rn) = match neighbours {
-            8.. => (true, 8),
-            4.. => (true, 4),
-            _ => (false, if cpu { 2 } else { 1 }),
+        let neighbours = if cpu { caps.neighbours() } else { 0 };
+        let shuffle = neighbours > 0;
+        let rn = if shuffle {
+            neighbours
+        } else if cpu {
+            2
+        } else {
+            1
         };
         // More rows use each key more often. 16-bit words are cheap to load, and long to compile.
-        let most = match (cpu && caps.unrolls, shuffle && spec.types.kv == DType::F32) {
+        let mut rm = match (cpu && caps.unrolls, shuffle && spec.types.kv == DType::F32) {
             (false, _) => 1,
             (true, false) => 2,
             (true, true) => 4,
         };
         let vec4s = shape.head_dim.div_ceil(4) + shape.value_dim.div_ceil(4);
-        let mut rm = most;
         let rows = u64::from(shape.q_len) * u64::from(spec.heads_sharing());
         while rm > 1 && (rm * vec4s > MAX_VEC4S || rows <= u64::from(ty * rm / 2)) {
             rm /= 2;

@@ -4,6 +4,7 @@ use super::{
     Workgroup,
     forward::Lanes,
     register_tile::{Arrays, RegisterTile},
+    row::MAX_DIM,
     scoring::Scoring,
 };
 use crate::{
@@ -16,9 +17,6 @@ use crate::{
 };
 
 const ARRAYS: Arrays = Arrays { scores: true, values: false, rows: false };
-
-/// Past this a row does not fit the registers of an invocation.
-const MAX_ROW_DIM: u32 = 128;
 
 /// How pairs are scored: as `tile` does, or as `row` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,11 +42,10 @@ impl Second {
         spec.check_values()?;
         let head_dim = spec.shape().head_dim;
         let cpu = caps.kind == DeviceKind::Cpu;
-        let rows = cpu && head_dim <= MAX_ROW_DIM && caps.invocations >= 16;
+        let rows = cpu && head_dim <= MAX_DIM[0] && caps.invocations >= 16;
         let pairs = if rows {
-            let neighbours = caps.subgroups.map_or(0, |[least, _]| if least >= 8 { 8 } else { least / 4 * 4 });
             let rm = if caps.unrolls { 2 } else { 1 };
-            Pairs::Rows(Lanes { tx: 1, ty: 16, rm, rn: 16 }, neighbours)
+            Pairs::Rows(Lanes { tx: 1, ty: 16, rm, rn: 16 }, caps.neighbours())
         } else {
             Pairs::Tile(RegisterTile::choose(kernel, spec, caps)?.with(ARRAYS, scoring.shared_bytes()))
         };
