@@ -9,10 +9,14 @@
 use std::{error::Error, io::IsTerminal, path::PathBuf, time::Instant};
 
 use clap::Parser;
-use colorous::VIRIDIS;
 use indicatif::ProgressBar;
-use resvg::tiny_skia::{Pixmap, PremultipliedColorU8};
-use wgpu_attention::{Align, Gpu, Inputs, MapOf, Mask, Measures, Pool, Problem, ROW_MEASURES, Shape, Spec, Tensor};
+use wgpu_attention::{
+    Align, Gpu, Inputs, MapOf, Mask, Measures, Pool, Problem, Shape, Spec, Tensor,
+    inspect::{
+        self,
+        plot::{Figure, HeatMap, Page},
+    },
+};
 
 /// Draws a long attention as a map of its weights.
 #[derive(Parser)]
@@ -48,13 +52,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let inputs = Inputs::without_values(&q, &k);
     let run = gpu.run_with_progress(&measures, &inputs, |progress| bar.set_position(progress.done as u64));
     let outputs = pollster::block_on(run)?;
+    let heads = inspect::heads(&measures, &outputs);
     bar.finish_and_clear();
     let took = start.elapsed();
 
-    let (Some(map), Some(rows), Some(received)) = (outputs.map, outputs.row_measures, outputs.received) else {
+    let (Some(map), Some(received)) = (outputs.map, outputs.received) else {
         return Err("the device gave less than was asked for".into());
     };
-    draw(&measures, &map)?.save_png(&options.out)?;
+    let [cell, _] = measures.cell().ok_or("there is no map")?;
+    let title = format!("{len} tokens and where they look, sums of weights over {cell} x {cell}");
+    let picture = HeatMap::pooled(&measures, &map)?.logarithmic();
+    std::fs::write(&options.out, Figure::new(&title, &[picture.into()], 1)?.png()?)?;
+    let page = options.out.with_extension("html");
+    std::fs::write(&page, Page::pooled(&title, &measures)?.layer("layer 0", &map, &heads)?.html())?;
     let bytes = |tensor| Problem::from(&measures).view(tensor).and_then(|view| view.bytes().ok()).unwrap_or(0);
     let inputs = bytes(Tensor::Q) + bytes(Tensor::K);
     let outputs = bytes(Tensor::Map) + bytes(Tensor::RowMeasures) + bytes(Tensor::Received);
@@ -64,11 +74,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("map, measures   {:8.1} MiB", mib(outputs));
     println!("beside them     {:8.1} MiB", mib(plan.workspace_bytes() + plan.parameter_bytes()));
     println!("stored weights  {:8.1} MiB would be", mib(4 * u64::from(len) * u64::from(len)));
-    let mean = |n: usize| rows.chunks(ROW_MEASURES as usize).map(|row| f64::from(row[n])).sum::<f64>() / f64::from(len);
-    println!("mean entropy {:.2} nats, distance {:.0} keys, largest weight {:.3}", mean(0), mean(2), mean(1));
+    if let [head] = &heads[..] {
+        let [entropy, distance, largest] = [head.entropy, head.distance, head.largest];
+        println!("mean entropy {entropy:.2} nats, distance {distance:.0} keys, largest weight {largest:.3}");
+    }
     let most = (0..).zip(&received).max_by(|a, b| a.1.total_cmp(b.1)).map_or((0, 0.0), |(j, sum)| (j, *sum));
     println!("token {} gets most: {:.0} of {len}", most.0, most.1);
-    println!("wrote {}", options.out.display());
+    println!("wrote {} and {}", options.out.display(), page.display());
     Ok(())
 }
 
@@ -106,17 +118,4 @@ fn tokens(len: u32) -> (Vec<f32>, Vec<f32>) {
         k.extend([first].into_iter().chain([0.0; 15]));
     }
     (q, k)
-}
-
-/// A pixel for each cell. Weights fall by powers, so colours go with their logarithm.
-fn draw(measures: &Measures, map: &[f32]) -> Result<Pixmap, Box<dyn Error>> {
-    let [_, _, height, width] = Problem::from(measures).view(Tensor::Map).ok_or("there is no map")?.sizes;
-    let mut picture = Pixmap::new(width, height).ok_or("the picture has no size")?;
-    let most = map.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-    for (pixel, &weight) in picture.pixels_mut().iter_mut().zip(map) {
-        let share = 1.0 + (weight / most).max(1e-6).log10() / 6.0;
-        let colour = VIRIDIS.eval_continuous(f64::from(share));
-        *pixel = PremultipliedColorU8::from_rgba(colour.r, colour.g, colour.b, 255).ok_or("no such colour")?;
-    }
-    Ok(picture)
 }

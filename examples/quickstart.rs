@@ -6,8 +6,6 @@
 //! the GPU, compares with the CPU reference, says in which heads words look hardest at others, and draws two of those heads.
 //! Without a GPU it says how to get an adapter and does the same on the CPU.
 
-#[path = "support/heat_map.rs"]
-mod heat_map;
 #[path = "support/sentence.rs"]
 mod sentence;
 
@@ -21,10 +19,10 @@ use std::{
 };
 
 use clap::Parser;
-use heat_map::{HeatMap, write_grid_png};
 use sentence::Sentence;
 use wgpu_attention::{
     Error, Gpu, Outputs, Spec,
+    inspect::plot::{Figure, HeatMap},
     reference::{self, Margin},
 };
 
@@ -215,14 +213,12 @@ fn draw(sentence: &Sentence, weights: &Weights, looks: &[Look], file: &Path) -> 
         let [query, key] = [look.query, look.key].map(|token| &sentence.tokens[token]);
         format!("layer {}, head {}: {query} looks at {key}", look.layer, look.head)
     };
-    let titles: Vec<String> = looks.iter().map(title).collect();
-    let maps = looks.iter().take(DRAWN).zip(&titles).map(|(look, title)| HeatMap {
-        title,
-        rows: &sentence.tokens,
-        columns: &sentence.tokens,
-        weights: &weights[look.layer][sentence.head(look.head)],
-    });
-    let written = std::fs::create_dir_all(file.parent().unwrap_or(file)).map_err(Into::into);
-    let written = written.and_then(|()| write_grid_png(&sentence.text, &maps.collect::<Vec<_>>(), 2, file));
+    let map = |look: &Look| {
+        let weights = &weights[look.layer][sentence.head(look.head)];
+        Ok(HeatMap::new(&sentence.tokens, &sentence.tokens, weights)?.title(title(look)).into())
+    };
+    let panels = looks.iter().take(DRAWN).map(map).collect::<Result<Vec<_>>>()?;
+    let picture = Figure::new(&sentence.text, &panels, DRAWN)?.png()?;
+    let written = std::fs::create_dir_all(file.parent().unwrap_or(file)).and_then(|()| std::fs::write(file, picture));
     written.map_err(|error| format!("cannot write {}: {error}", file.display()).into())
 }

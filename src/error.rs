@@ -240,4 +240,11 @@ pub enum Error {
         /// What is known of it.
         because: String,
     },
+    /// A picture cannot be drawn.
+    #[cfg(feature = "plot")]
+    #[error("cannot draw: {because}")]
+    Picture {
+        /// The value and the limit.
+        because: String,
+    },
 }

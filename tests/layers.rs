@@ -55,11 +55,12 @@ fn sources(folder: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut all = Vec::new();
     for entry in root.join(folder).read_dir().expect("src/ can be read") {
-        let name = entry.expect("src/ can be read").file_name().to_string_lossy().into_owned();
+        let entry = entry.expect("src/ can be read");
+        let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{folder}{name}");
         if name.ends_with(".rs") {
             all.push(Source::new(&path, &fs::read_to_string(root.join(&path)).expect("a source is text")));
-        } else {
+        } else if entry.path().is_dir() {
             all.extend(sources(&format!("{path}/")));
         }
     }

@@ -1,8 +1,10 @@
 //! The README's table of workspaces, which no feature makes grow with the product of the lengths.
 
 use wgpu_attention::{
-    Align, Angles, Caps, Layout, Order, Pairs, Rotary, ScoreStage, Shape, Slopes, Spec,
+    Align, Angles, Caps, Layout, MapOf, Mask, Measures, Order, Pairs, Pool, Problem, Rotary, ScoreStage, Shape, Slopes,
+    Spec,
     kernels::{Choice, Program},
+    params::Params,
 };
 
 fn shape(len: u32) -> Shape {
@@ -68,5 +70,32 @@ fn no_workspace_grows_with_the_product_of_the_lengths() {
         } else {
             assert!(twice <= 2 * once.max(4), "{line}: {once}, then {twice}");
         }
+    }
+}
+
+/// Each measure of 65,536 x 65,536, alone and with all others, within WebGPU's default limits: everything on the device beside
+/// queries and keys stays under 64 MiB.
+#[test]
+fn measures_of_a_long_attention_are_small() {
+    const LEN: u32 = 1 << 16;
+    let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: LEN, kv_len: LEN, head_dim: 64, value_dim: 64 };
+    let of = || Measures::of(&Spec::new(shape).mask(Mask::causal()).align(Align::End));
+    let caps = Caps::webgpu();
+    for (name, measures) in [
+        ("rows", of().rows()),
+        ("8 largest", of().top(8)),
+        ("64 largest", of().top(64)),
+        ("received", of().received()),
+        ("map of 1,024 x 1,024", of().map(1024, 1024, Pool::Sum, MapOf::EachHead)),
+        ("all", of().rows().top(64).received().map(1024, 1024, Pool::Max, MapOf::EachHead)),
+    ] {
+        let problem = Problem::from(&measures);
+        let program = Program::new(&problem, &caps, Choice::Suggested).expect("it can run");
+        let written = problem.views().filter(|view| view.is_output()).map(|view| view.bytes().expect("a size"));
+        // A slot for each dispatch.
+        let slot = size_of::<Params>().next_multiple_of(caps.uniform_align as usize) as u64;
+        let bytes = written.sum::<u64>() + program.workspace_bytes + slot * program.steps.len() as u64;
+        println!("{name}: {:.1} MiB beside queries and keys", bytes as f64 / f64::from(1 << 20));
+        assert!(bytes < 64 << 20, "{name}: {bytes}");
     }
 }

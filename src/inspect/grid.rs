@@ -38,6 +38,24 @@ impl Grid {
         Self { first, ..self }
     }
 
+    /// Columns and rows.
+    #[must_use]
+    pub const fn size(&self) -> [u32; 2] {
+        [self.columns, self.rows]
+    }
+
+    /// How many patches.
+    #[must_use]
+    pub const fn patches(&self) -> u32 {
+        self.columns * self.rows
+    }
+
+    /// The first token that is a patch.
+    #[must_use]
+    pub const fn first(&self) -> u32 {
+        self.first
+    }
+
     /// The token of the patch in column `x` of row `y`.
     #[must_use]
     pub const fn token(&self, x: u32, y: u32) -> u32 {
@@ -55,7 +73,7 @@ impl Grid {
     /// What one query sees of the grid: of its weights on all tokens, those on patches, row by row. `None` where there are fewer.
     #[must_use]
     pub fn seen<'a, T>(&self, weights: &'a [T]) -> Option<&'a [T]> {
-        let (first, count) = (self.first as usize, self.columns as usize * self.rows as usize);
+        let (first, count) = (self.first as usize, self.patches() as usize);
         weights.get(first..first + count)
     }
 

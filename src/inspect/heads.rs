@@ -36,6 +36,23 @@ pub struct Head {
     pub ranges: Vec<f64>,
 }
 
+impl Head {
+    /// The means by name, those over ranges aside.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, f64); 8] {
+        [
+            ("entropy", self.entropy),
+            ("broadness", self.broadness),
+            ("largest", self.largest),
+            ("distance", self.distance),
+            ("sum", self.sum),
+            ("own", self.own),
+            ("previous", self.previous),
+            ("first", self.first),
+        ]
+    }
+}
+
 /// The heads of measured rows, batch items outermost; none where rows were not measured.
 ///
 /// ```

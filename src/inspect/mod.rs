@@ -19,6 +19,8 @@ mod grid;
 mod heads;
 #[cfg(feature = "layers")]
 mod layers;
+#[cfg(feature = "plot")]
+pub mod plot;
 
 #[cfg(feature = "layers")]
 pub use self::layers::Layers;

@@ -4,6 +4,7 @@ use std::{process::Command, sync::LazyLock};
 
 use wgpu_attention::{
     Algorithm, Angles, Attention, Bindings, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Pairs, Plan, Rotary,
+    inspect::{Grid, plot::Overlay},
     kernels, wgpu,
 };
 
@@ -90,6 +91,11 @@ const CASES: &[Case] = &[
         "the device is out of memory for q: ...",
     ),
     ("Lost", lost, "the device was lost: ..."),
+    (
+        "Picture",
+        || Overlay::new(b"GIF89a", Grid::new(1, 1), &[0.5]).expect_err("it is neither"),
+        "cannot draw: the image is neither PNG nor JPEG",
+    ),
 ];
 
 fn rotary(dim: u32) -> Rotary {

@@ -1,0 +1,97 @@
+//! Where a published language model looks: heat maps of every layer and head, and a page to explore them.
+//!
+//! `cargo run --release --example heatmap -- --model DIR --text "The bank of the river was steep." --out DIR`
+//!
+//! DIR is a BERT, RoBERTa, XLM-RoBERTa or DistilBERT checkpoint as published: config.json, tokenizer.json, model.safetensors. Written
+//! are index.html, a picture of each layer, stats.json and weights.safetensors: `weights [layers, heads, tokens, tokens]` and
+//! `last_hidden_state [tokens, hidden]`, f32.
+
+#[path = "support/checkpoint.rs"]
+mod checkpoint;
+#[path = "support/encoder.rs"]
+mod encoder;
+#[path = "support/gallery.rs"]
+mod gallery;
+#[path = "support/text_model.rs"]
+mod text_model;
+
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+use checkpoint::Checkpoint;
+use clap::Parser;
+use encoder::Answer;
+use gallery::Gallery;
+use serde_json::json;
+use text_model::TextModel;
+use wgpu_attention::Gpu;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Draws where a language model looks.
+#[derive(Parser)]
+struct Options {
+    /// A folder with config.json, tokenizer.json and model.safetensors.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// What the model reads.
+    #[arg(long, default_value = "The animal didn't cross the street because it was too tired.")]
+    text: String,
+    /// Where everything is written.
+    #[arg(long, value_name = "DIR", default_value = "target/heatmap")]
+    out: PathBuf,
+    /// Pictures as SVG too.
+    #[arg(long)]
+    svg: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("heatmap: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let checkpoint = Checkpoint::open(&options.model)?;
+    let model = TextModel::read(&checkpoint)?;
+    let (ids, tokens) = model.tokenise(&options.model, &options.text)?;
+    let gpu = Gpu::new()?;
+    println!("device      {}", gpu.attention().caps().adapter);
+    let bar = gallery::progress(model.encoder.layers());
+    let mut attended = Vec::new();
+    let hidden = model.encoder.run(&gpu, model.embed(&checkpoint, &ids)?, |layer| {
+        bar.inc(1);
+        attended.push(layer);
+    })?;
+    bar.finish_and_clear();
+    println!("model       {}: {} layers, {} heads", model.kind, attended.len(), model.encoder.heads);
+    println!("tokens      {}", tokens.join(" "));
+    let answer = model.classify(&checkpoint, &hidden)?;
+    if let Some(Answer { label, probability }) = &answer {
+        println!("label       {label} ({probability:.3})");
+    }
+    let facts = json!({
+        "text": options.text,
+        "model_type": model.kind,
+        "label": answer.as_ref().map(|answer| &answer.label),
+        "probability": answer.as_ref().map(|answer| answer.probability),
+    });
+    gallery::tell(&attended);
+    let gallery = Gallery {
+        title: &options.text,
+        note: &answer.map_or_else(String::new, |answer| format!("label: {} ({:.3})", answer.label, answer.probability)),
+        tokens: &tokens,
+        layers: &attended,
+        heads: &[],
+        hidden: &hidden,
+        picture: None,
+        query: 0,
+        facts,
+        svg: options.svg,
+        out: &options.out,
+    };
+    gallery.write()
+}

@@ -1,0 +1,173 @@
+//! Where an image model looks: what one token sees of a picture, in every layer and head, and a page to explore it.
+//!
+//! `cargo run --release --example image_attention -- --out DIR`
+//! `cargo run --release --example image_attention -- --model DIR --image cat.jpg --out DIR`
+//!
+//! The model is a ViT or DeiT checkpoint as published: config.json, model.safetensors and, if there is one,
+//! preprocessor_config.json. Without a model, descriptors of the patches serve as queries and keys, which the picture says:
+//! one head compares colours, one edges, one places.
+
+#[path = "support/checkpoint.rs"]
+mod checkpoint;
+#[path = "support/encoder.rs"]
+mod encoder;
+#[path = "support/gallery.rs"]
+mod gallery;
+#[path = "support/image_model.rs"]
+mod image_model;
+#[path = "support/patches.rs"]
+mod patches;
+
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use checkpoint::Checkpoint;
+use clap::Parser;
+use encoder::{Answer, attend};
+use gallery::Gallery;
+use image_model::ImageModel;
+use patches::{Preparation, Tiles};
+use serde_json::json;
+use wgpu_attention::{Gpu, inspect::Grid};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// A cat, see data/README.md.
+const CAT: &[u8] = include_bytes!("data/cat.jpg");
+
+/// Draws where an image model looks.
+#[derive(Parser)]
+struct Options {
+    /// A ViT or DeiT folder with config.json and model.safetensors; without, patches are compared by colour, edges and place.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// A JPEG or PNG file; without, a cat.
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+    /// The patch whose view is drawn, as column,row; without, the class token's, or a patch of the cat's without a model.
+    #[arg(long, value_name = "X,Y", value_parser = patch)]
+    patch: Option<[u32; 2]>,
+    /// Where everything is written.
+    #[arg(long, value_name = "DIR", default_value = "target/image_attention")]
+    out: PathBuf,
+    /// Pictures as SVG too.
+    #[arg(long)]
+    svg: bool,
+}
+
+fn patch(text: &str) -> std::result::Result<[u32; 2], String> {
+    let number = |part: &str| part.trim().parse().map_err(|_| format!("{text:?} is not two numbers, as 7,5"));
+    let (x, y) = text.split_once(',').unwrap_or((text, ""));
+    Ok([number(x)?, number(y)?])
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("image_attention: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let (name, file) = match &options.image {
+        Some(path) => {
+            let file = std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            (path.display().to_string(), file)
+        }
+        None => ("a cat".into(), CAT.into()),
+    };
+    let gpu = Gpu::new()?;
+    println!("device      {}", gpu.attention().caps().adapter);
+    match &options.model {
+        Some(folder) => by_model(&gpu, options, folder, (&name, &file)),
+        None => by_descriptors(&gpu, options, (&name, &file)),
+    }
+}
+
+fn by_model(gpu: &Gpu, options: &Options, folder: &Path, (name, file): (&str, &[u8])) -> Result<()> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let model = ImageModel::read(&checkpoint)?;
+    let preparation = Preparation::read(folder, model.side)?;
+    let picture = preparation.picture(file)?;
+    let tiles = Tiles::new(&picture, model.patch);
+    let (bar, mut layers) = (gallery::progress(model.encoder.layers()), Vec::new());
+    let hidden = model.encoder.run(gpu, model.embed(&checkpoint, &tiles, &preparation)?, |layer| {
+        bar.inc(1);
+        layers.push(layer);
+    })?;
+    bar.finish_and_clear();
+    let hidden = model.finish(&checkpoint, hidden)?;
+    println!("model       {}: {} layers, {} heads", model.kind, layers.len(), model.encoder.heads);
+    let answer = model.classify(&checkpoint, &hidden)?;
+    let note = answer.as_ref().map_or_else(String::new, |Answer { label, probability }| {
+        println!("label       {label} ({probability:.3})");
+        format!("label: {label} ({probability:.3})")
+    });
+    gallery::tell(&layers);
+    let grid = tiles.grid().after(model.specials.len() as u32);
+    let gallery = Gallery {
+        title: name,
+        note: &note,
+        tokens: &names(&model.specials, grid),
+        layers: &layers,
+        heads: &[],
+        hidden: &hidden,
+        picture: Some((&patches::png(&picture)?, grid)),
+        query: query(options.patch, grid)?.unwrap_or(0),
+        facts: json!({
+            "image": name,
+            "model_type": model.kind,
+            "label": answer.as_ref().map(|answer| &answer.label),
+            "probability": answer.as_ref().map(|answer| answer.probability),
+        }),
+        svg: options.svg,
+        out: &options.out,
+    };
+    gallery.write()
+}
+
+fn by_descriptors(gpu: &Gpu, options: &Options, (name, file): (&str, &[u8])) -> Result<()> {
+    let picture = Preparation::default().picture(file)?;
+    let tiles = Tiles::new(&picture, 16);
+    let (q, k) = tiles.descriptors();
+    let (_, attended) = attend(gpu, patches::DESCRIPTORS.len(), [&q, &k, &k])?;
+    println!("no model    patches are compared by {}", patches::DESCRIPTORS.join(", "));
+    let note = format!("No model: heads compare the {} of patches.", patches::DESCRIPTORS.join(", the "));
+    let grid = tiles.grid();
+    let gallery = Gallery {
+        title: &format!("{name}, no model: descriptors of patches compared"),
+        note: &note,
+        tokens: &names(&[], grid),
+        layers: &[attended],
+        heads: &patches::DESCRIPTORS,
+        hidden: &k,
+        picture: Some((&patches::png(&picture)?, grid)),
+        query: query(options.patch, grid)?.unwrap_or(grid.token(5, 5) as usize),
+        facts: json!({ "image": name, "descriptors": patches::DESCRIPTORS }),
+        svg: options.svg,
+        out: &options.out,
+    };
+    gallery.write()
+}
+
+fn names(specials: &[&str], grid: Grid) -> Vec<String> {
+    let [columns, _] = grid.size();
+    let patch = |n: u32| format!("patch {},{}", n % columns, n / columns);
+    specials.iter().map(ToString::to_string).chain((0..grid.patches()).map(patch)).collect()
+}
+
+/// The token of a patch that was asked for.
+fn query(patch: Option<[u32; 2]>, grid: Grid) -> Result<Option<usize>> {
+    let Some([x, y]) = patch else { return Ok(None) };
+    let [columns, rows] = grid.size();
+    if x >= columns || y >= rows {
+        return Err(format!("patch {x},{y} is outside the grid of {columns} x {rows}").into());
+    }
+    Ok(Some(grid.token(x, y) as usize))
+}

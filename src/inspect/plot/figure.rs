@@ -1,0 +1,99 @@
+//! Panels beside each other, under a title.
+
+use resvg::tiny_skia::Transform;
+use svg::node::element::Group;
+
+use super::{
+    HeatMap, Overlay,
+    drawing::{self, Drawn, PAD, bounds, encode, parse, pixels, text},
+};
+use crate::error::Error;
+
+/// What all panels beside each other may take for their cells, in pixels.
+const CELLS_WIDTH: f32 = 1600.0;
+
+/// One part of a figure.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Panel<'a> {
+    /// Weights as a map.
+    HeatMap(HeatMap<'a>),
+    /// Weights over an image.
+    Overlay(Overlay<'a>),
+}
+
+impl<'a> From<HeatMap<'a>> for Panel<'a> {
+    fn from(map: HeatMap<'a>) -> Self {
+        Self::HeatMap(map)
+    }
+}
+
+impl<'a> From<Overlay<'a>> for Panel<'a> {
+    fn from(overlay: Overlay<'a>) -> Self {
+        Self::Overlay(overlay)
+    }
+}
+
+impl Panel<'_> {
+    /// Cells along the longer side.
+    fn cells(&self) -> usize {
+        match self {
+            Self::HeatMap(map) => map.longer_side(),
+            Self::Overlay(overlay) => overlay.longer_side(),
+        }
+    }
+
+    fn draw(&self, cell: f32) -> Result<Drawn, Error> {
+        match self {
+            Self::HeatMap(map) => map.draw(cell),
+            Self::Overlay(overlay) => overlay.draw(cell),
+        }
+    }
+}
+
+/// A finished picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    svg: String,
+}
+
+impl Figure {
+    /// Panels under a title, which may be empty, `columns` of them beside each other: all heads of a layer, for instance.
+    pub fn new(title: &str, panels: &[Panel<'_>], columns: usize) -> Result<Self, Error> {
+        let columns = columns.clamp(1, panels.len().max(1));
+        let across = columns * panels.iter().map(Panel::cells).max().unwrap_or(1).max(1);
+        let cell = (CELLS_WIDTH / across as f32).floor().clamp(1.0, 40.0);
+        let drawn = panels.iter().map(|panel| panel.draw(cell)).collect::<Result<Vec<_>, _>>()?;
+        let size = |(_, bounds): &Drawn| (bounds.width(), bounds.height());
+        let (widest, highest) =
+            drawn.iter().map(size).fold((0.0_f32, 0.0_f32), |most, size| (most.0.max(size.0), most.1.max(size.1)));
+        let (step_x, step_y) = (widest + 2.0 * PAD, highest + PAD);
+
+        let mut content = Group::new().add(text(title, PAD, PAD + 22.0, 26.0));
+        let (top, title_end) =
+            if title.is_empty() { (PAD, 0.0) } else { (PAD + 48.0, bounds(&content)?.right() + PAD) };
+        let width = (columns as f32 * step_x).max(title_end).ceil();
+        let height = (top + panels.len().div_ceil(columns) as f32 * step_y).ceil();
+        for (index, (panel, bounds)) in drawn.into_iter().enumerate() {
+            let x = PAD + (index % columns) as f32 * step_x - bounds.left();
+            let y = top + (index / columns) as f32 * step_y - bounds.top();
+            content = content.add(panel.set("transform", format!("translate({} {})", x.round(), y.round())));
+        }
+        Ok(Self { svg: drawing::document(width, height, content).to_string() })
+    }
+
+    /// As an SVG document.
+    #[must_use]
+    pub fn svg(&self) -> &str {
+        &self.svg
+    }
+
+    /// As a PNG file.
+    pub fn png(&self) -> Result<Vec<u8>, Error> {
+        let tree = parse(&self.svg)?;
+        let size = tree.size().to_int_size();
+        let mut pixels = pixels(size.width(), size.height())?;
+        resvg::render(&tree, Transform::default(), &mut pixels.as_mut());
+        encode(&pixels)
+    }
+}

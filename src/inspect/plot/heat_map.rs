@@ -1,0 +1,190 @@
+//! A matrix of weights as cells of colour.
+
+use std::borrow::Cow;
+
+use resvg::tiny_skia::PremultipliedColorU8;
+use svg::node::element::{Element, Group};
+
+use super::drawing::{Drawn, GAP, Scale, bounds, data_address, encode, image, ink_on, pixels, rectangle, text};
+use crate::{error::Error, measures::Measures, tensor::Tensor};
+
+/// The smallest cell beside which a label can be read, in pixels; smaller ones are drawn as an image with a few numbers beside it.
+const LABELLED: f32 = 9.0;
+
+/// The smallest cell that can hold a number.
+const NUMBERED: f32 = 32.0;
+
+/// What stands along one side of a map.
+#[derive(Clone, Debug)]
+enum Axis<'a> {
+    Labels(&'a [String]),
+    /// So many cells over tokens.
+    Cells {
+        count: usize,
+        first: u32,
+        end: u32,
+    },
+}
+
+impl Axis<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Labels(labels) => labels.len(),
+            Self::Cells { count, .. } => *count,
+        }
+    }
+
+    /// Numbers and where they stand, in shares of the side: a few, at multiples of a power of two.
+    fn ticks(&self) -> Vec<(f32, String)> {
+        let (first, end) = match *self {
+            Self::Labels(labels) => (0, labels.len() as u32),
+            Self::Cells { first, end, .. } => (first, end),
+        };
+        let step = 1 << ((end - first) / 3).max(1).ilog2();
+        let at = |token: u32| (f64::from(token - first) / f64::from((end - first).max(1))) as f32;
+        (first.next_multiple_of(step)..end).step_by(step as usize).map(|token| (at(token), token.to_string())).collect()
+    }
+}
+
+/// A picture of attention weights: a row for each query, a column for each key.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct HeatMap<'a> {
+    title: Cow<'a, str>,
+    rows: Axis<'a>,
+    columns: Axis<'a>,
+    weights: &'a [f32],
+    largest: Option<f32>,
+    logarithmic: bool,
+}
+
+impl<'a> HeatMap<'a> {
+    /// Of `weights [rows, columns]`, with a label for each row and each column; refused if there are not so many. A weight that is not
+    /// finite is drawn grey.
+    pub fn new(rows: &'a [String], columns: &'a [String], weights: &'a [f32]) -> Result<Self, Error> {
+        Self::with_axes(Axis::Labels(rows), Axis::Labels(columns), weights)
+    }
+
+    /// Of one map `[rows, columns]` of [`Measures::map`], with the numbers of tokens along its sides.
+    pub fn pooled(measures: &Measures, weights: &'a [f32]) -> Result<Self, Error> {
+        let view = measures.view(Tensor::Map).ok_or(Error::Missing { name: Tensor::Map.name() })?;
+        let [_, _, rows, columns] = view.sizes;
+        let [_, tokens] = measures.spec().only_or_all();
+        let rows = Axis::Cells { count: rows as usize, first: tokens.start, end: tokens.end };
+        let end = measures.spec().shape().kv_len;
+        Self::with_axes(rows, Axis::Cells { count: columns as usize, first: 0, end }, weights)
+    }
+
+    fn with_axes(rows: Axis<'a>, columns: Axis<'a>, weights: &'a [f32]) -> Result<Self, Error> {
+        let (got, needs) = (weights.len(), rows.len() * columns.len());
+        if got != needs {
+            return Err(Error::Input { name: "weights", got, needs });
+        }
+        Ok(Self { title: Cow::Borrowed(""), rows, columns, weights, largest: None, logarithmic: false })
+    }
+
+    /// What stands above it.
+    pub fn title(mut self, title: impl Into<Cow<'a, str>>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// The weight that has the brightest colour, so that maps can be compared: by default the largest of this map.
+    pub fn largest(mut self, weight: f32) -> Self {
+        self.largest = Some(weight);
+        self
+    }
+
+    /// Colours go with the logarithm, over six decades: for long maps, whose weights fall by powers.
+    pub fn logarithmic(mut self) -> Self {
+        self.logarithmic = true;
+        self
+    }
+
+    pub(super) fn longer_side(&self) -> usize {
+        self.rows.len().max(self.columns.len())
+    }
+
+    /// The origin is the upper left corner of the cells.
+    pub(super) fn draw(&self, cell: f32) -> Result<Drawn, Error> {
+        let (width, height) = (self.columns.len() as f32 * cell, self.rows.len() as f32 * cell);
+        let labelled = matches!((&self.rows, &self.columns), (Axis::Labels(_), Axis::Labels(_))) && cell >= LABELLED;
+        let size = if labelled { (0.7 * cell).min(15.0) } else { 13.0 };
+        let scale = Scale::of(self.weights, self.largest, self.logarithmic);
+        let bar = scale.bar(height.clamp(4.0 * size, 640.0), size);
+        let bar = bar.set("transform", format!("translate({} 0)", width + 2.0 * GAP));
+        let sides = if labelled { self.labels(cell, size) } else { self.ticks(width, height, size) };
+        let frame = sides.add(rectangle(0.0, 0.0, width, height).set("fill", "white")).add(bar);
+        let inner = bounds(&frame)?;
+        let (left, top) = (inner.left() - 12.0, inner.top() - GAP);
+        let key = text("key", width / 2.0, top, 15.0);
+        let query = text("query", left, height / 2.0, 15.0);
+        let query = query.set("transform", format!("rotate(-90 {left} {})", height / 2.0));
+        let names = Group::new().set("text-anchor", "middle").set("fill", "#555555").add(key).add(query);
+        let title = text(&self.title, left - 12.0, top - 30.0, 20.0);
+        let frame = if self.title.is_empty() { frame.add(names) } else { frame.add(names).add(title) };
+        let outer = bounds(&frame)?;
+        let drawn = if labelled { frame.add(self.cells(scale, cell)) } else { frame.add(self.image(scale, cell)?) };
+        Ok((drawn, outer))
+    }
+
+    fn cells(&self, scale: Scale, cell: f32) -> Group {
+        let mut group = Group::new().set("shape-rendering", "crispEdges").set("text-anchor", "middle");
+        for (index, &weight) in self.weights.iter().enumerate() {
+            let x = (index % self.columns.len()) as f32 * cell;
+            let y = (index / self.columns.len()) as f32 * cell;
+            let colour = scale.colour(weight);
+            // The pixel left white on two sides is the grid.
+            group = group.add(rectangle(x, y, cell - 1.0, cell - 1.0).set("fill", format!("#{colour:x}")));
+            if cell >= NUMBERED && weight > 0.1 {
+                let (x, y) = (x + cell / 2.0 - 0.5, y + cell * 0.6);
+                let number = text(&format!("{weight:.2}"), x, y, cell * 0.3);
+                group = group.add(number.set("fill", ink_on(colour)));
+            }
+        }
+        group
+    }
+
+    /// A pixel for each cell.
+    fn image(&self, scale: Scale, cell: f32) -> Result<Element, Error> {
+        let (width, height) = (self.columns.len() as u32, self.rows.len() as u32);
+        let mut pixels = pixels(width, height)?;
+        for (pixel, &weight) in pixels.pixels_mut().iter_mut().zip(self.weights) {
+            let colour = scale.colour(weight);
+            *pixel = PremultipliedColorU8::from_rgba(colour.r, colour.g, colour.b, 255).unwrap_or(*pixel);
+        }
+        let mut image = image(&data_address(&encode(&pixels)?)?, width as f32 * cell, height as f32 * cell);
+        svg::Node::assign(&mut image, "style", "image-rendering: pixelated");
+        Ok(image)
+    }
+
+    fn labels(&self, cell: f32, size: f32) -> Group {
+        let mut group = Group::new();
+        let (Axis::Labels(rows), Axis::Labels(columns)) = (&self.rows, &self.columns) else { return group };
+        for (row, label) in rows.iter().enumerate() {
+            let y = (row as f32 + 0.5) * cell + size * 0.35;
+            group = group.add(text(label, -GAP, y, size).set("text-anchor", "end"));
+        }
+        for (column, label) in columns.iter().enumerate() {
+            let x = (column as f32 + 0.5) * cell + size * 0.25;
+            let turn = format!("rotate(-45 {x} {})", -GAP);
+            group = group.add(text(label, x, -GAP, size).set("transform", turn));
+        }
+        group
+    }
+
+    fn ticks(&self, width: f32, height: f32, size: f32) -> Group {
+        let mut group = Group::new();
+        for (at, label) in self.rows.ticks() {
+            let y = at * height;
+            group = group.add(rectangle(-GAP + 2.0, y, GAP - 2.0, 1.0));
+            group = group.add(text(&label, -GAP - 2.0, y + size * 0.35, size).set("text-anchor", "end"));
+        }
+        for (at, label) in self.columns.ticks() {
+            let x = at * width;
+            group = group.add(rectangle(x, -GAP + 2.0, 1.0, GAP - 2.0));
+            group = group.add(text(&label, x, -GAP - 2.0, size).set("text-anchor", "middle"));
+        }
+        group
+    }
+}

@@ -1,0 +1,25 @@
+//! Pictures of where a model looks: heat maps, overlays on an image, as SVG or PNG, and a page to explore (feature `plot`).
+//!
+//! ```
+//! use wgpu_attention::inspect::plot::{Figure, HeatMap};
+//! let tokens = ["a", "cat", "sat"].map(String::from);
+//! let weights = [1.0, 0.0, 0.0, 0.6, 0.4, 0.0, 0.1, 0.7, 0.2];
+//! let map = HeatMap::new(&tokens, &tokens, &weights)?.title("layer 0, head 0");
+//! let figure = Figure::new("a cat sat", &[map.into()], 1)?;
+//! assert!(figure.svg().starts_with("<svg"));
+//! assert!(figure.png()?.starts_with(b"\x89PNG"));
+//! # Ok::<(), wgpu_attention::Error>(())
+//! ```
+
+mod drawing;
+mod figure;
+mod heat_map;
+mod overlay;
+mod page;
+
+pub use self::{
+    figure::{Figure, Panel},
+    heat_map::HeatMap,
+    overlay::Overlay,
+    page::Page,
+};

@@ -1,0 +1,85 @@
+//! Weights over the image whose patches they belong to.
+
+use std::borrow::Cow;
+
+use svg::node::element::Group;
+
+use super::drawing::{Drawn, GAP, Scale, bounds, data_address, image, rectangle, text};
+use crate::{error::Error, inspect::Grid};
+
+/// How much of the image the least and the largest weight hide: what is not looked at stays to be seen.
+const COVER: [f32; 2] = [0.3, 0.75];
+
+/// What a query sees of an image: the weight of each patch as colour over it.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Overlay<'a> {
+    title: Cow<'a, str>,
+    address: String,
+    grid: Grid,
+    weights: &'a [f32],
+    query: Option<[u32; 2]>,
+    largest: Option<f32>,
+}
+
+impl<'a> Overlay<'a> {
+    /// Over an image, a PNG or JPEG file, that the grid divides; `weights` are those of its patches, row by row
+    /// ([`Grid::seen`]). Refused: another number of weights, another kind of image.
+    pub fn new(image: &[u8], grid: Grid, weights: &'a [f32]) -> Result<Self, Error> {
+        let (got, needs) = (weights.len(), grid.patches() as usize);
+        if got != needs {
+            return Err(Error::Input { name: "weights", got, needs });
+        }
+        Ok(Self { title: Cow::Borrowed(""), address: data_address(image)?, grid, weights, query: None, largest: None })
+    }
+
+    /// What stands above it.
+    pub fn title(mut self, title: impl Into<Cow<'a, str>>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// The patch that looks, by column and row: it gets a frame.
+    pub fn query(mut self, x: u32, y: u32) -> Self {
+        self.query = Some([x, y]);
+        self
+    }
+
+    /// The weight that has the brightest colour: by default the largest of these.
+    pub fn largest(mut self, weight: f32) -> Self {
+        self.largest = Some(weight);
+        self
+    }
+
+    pub(super) fn longer_side(&self) -> usize {
+        let [columns, rows] = self.grid.size();
+        columns.max(rows) as usize
+    }
+
+    /// The origin is the upper left corner of the image.
+    pub(super) fn draw(&self, cell: f32) -> Result<Drawn, Error> {
+        let [columns, rows] = self.grid.size();
+        let (width, height) = (columns as f32 * cell, rows as f32 * cell);
+        let scale = Scale::of(self.weights, self.largest, false);
+        let bar = scale.bar(height.clamp(60.0, 640.0), 13.0);
+        let bar = bar.set("transform", format!("translate({} 0)", width + GAP));
+        let frame = Group::new().add(rectangle(0.0, 0.0, width, height).set("fill", "white")).add(bar);
+        let frame = if self.title.is_empty() { frame } else { frame.add(text(&self.title, 0.0, -GAP, 16.0)) };
+        let outer = bounds(&frame)?;
+        let mut patches = Group::new().set("shape-rendering", "crispEdges");
+        for (patch, &weight) in (0..).zip(self.weights) {
+            let (x, y) = ((patch % columns) as f32 * cell, (patch / columns) as f32 * cell);
+            let (colour, share) = (scale.colour(weight), scale.share(weight));
+            let square = rectangle(x, y, cell, cell).set("fill", format!("#{colour:x}"));
+            patches = patches.add(square.set("fill-opacity", COVER[0] + (COVER[1] - COVER[0]) * share));
+        }
+        let drawn = frame.add(image(&self.address, width, height)).add(patches);
+        let Some([x, y]) = self.query else { return Ok((drawn, outer)) };
+        // White inside black, so that it stands out from any image.
+        let mark = |colour: &str, line: f32| {
+            let square = rectangle(x as f32 * cell, y as f32 * cell, cell, cell);
+            square.set("fill", "none").set("stroke", colour).set("stroke-width", line)
+        };
+        Ok((drawn.add(mark("black", 5.0)).add(mark("white", 2.0)), outer))
+    }
+}
