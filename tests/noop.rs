@@ -15,8 +15,8 @@ use std::{
 };
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Error, Gpu, Inputs, Layout, MapOf, Mask,
-    Measures, Merge, Order, Pairs, Plan, Pool, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
+    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Divergence, Error, Gpu, Inputs, Layout, MapOf,
+    Mask, Measures, Merge, Order, Pairs, Plan, Pool, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
     kernels::{Choice, Kernel, Needs, Program},
     params::Params,
     shader::{Kind, declared},
@@ -181,11 +181,13 @@ fn features() -> Vec<Problem> {
     specs.extend(angles.map(|angles| spec.clone().append_rotated(2, rotary(angles))));
     let ropes = angles.map(|angles| Problem::from(Rope::new([2, 4, 70, 6], rotary(angles))));
     let merges = [Merge::new(3, [2, 4, 70, 8]), Merge::new(3, [2, 4, 70, 7]).lse().sinks()].map(Problem::from);
+    let comparison = Divergence::new([2, 4, 70, 130]);
+    let comparisons = [comparison.clone(), comparison.shared_buffer()].map(Problem::from);
     let measures = specs.iter().map(|spec| Measures::of(spec).ranges(2).top(5).received());
     let measures = measures.map(|measures| Problem::from(measures.map(20, 30, Pool::Sum, MapOf::EachHead)));
     let measures: Vec<_> = measures.filter(|problem| problem.check().is_ok()).collect();
     assert!(measures.len() > 6, "all but those that append");
-    specs.into_iter().map(Problem::from).chain(ropes).chain(merges).chain(measures).collect()
+    specs.into_iter().map(Problem::from).chain(ropes).chain(merges).chain(comparisons).chain(measures).collect()
 }
 
 /// Devices on which a problem is one piece, and on which it is many.
