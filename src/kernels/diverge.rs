@@ -60,8 +60,7 @@ impl Builder<'_> {
     pub(super) fn divergence(&mut self, divergence: &Divergence) -> Result<(), Error> {
         let kernel = Kernel::Diverge(Diverge::new(divergence)?);
         let [b, h, r] = [Axis::Batch, Axis::Heads, Axis::Rows].map(|axis| Span::Along(axis, 0));
-        let operand =
-            |view: crate::view::View| Operand { binding: view.tensor.name(), view, spans: [b, h, r, Span::Whole] };
+        let operand = |view: View| Operand { binding: view.tensor.name(), view, spans: [b, h, r, Span::Whole] };
         let operands: Vec<_> = Problem::from(divergence).views().map(operand).collect();
         let [batch, heads, rows, kv_len] = divergence.sizes();
         let whole = Region { batch: 0..batch, heads: 0..heads, rows: 0..rows, keys: 0..1 };

@@ -39,6 +39,7 @@ fn drawn(n: u64) -> Option<(Measures, Case, Vec<u32>)> {
     Some((measures, Case::random(spec, n), ranges))
 }
 
+/// All inputs but values.
 pub(crate) fn inputs<'a>(case: &'a Case, ranges: &'a [u32]) -> Inputs<'a> {
     let all = case.inputs();
     let read = Tensor::ALL.into_iter().filter(|&tensor| tensor != Tensor::V);
