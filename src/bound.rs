@@ -122,6 +122,12 @@ impl<'a> Bindings<'a> {
         self.set(Tensor::Map, slice)
     }
 
+    /// The weights of two attentions, and how far they are apart ([`Divergence`](crate::Divergence)).
+    pub fn compared(self, weights: [wgpu::BufferSlice<'a>; 2], divergence: wgpu::BufferSlice<'a>) -> Self {
+        let [one, other] = weights;
+        self.weights(one).set(Tensor::OtherWeights, other).set(Tensor::Divergence, divergence)
+    }
+
     /// Log-sum-exp, where [`Spec::lse`](crate::Spec::lse) asks for it.
     pub fn lse(self, slice: wgpu::BufferSlice<'a>) -> Self {
         self.set(Tensor::Lse, slice)

@@ -82,6 +82,16 @@ pub enum Error {
         /// How many there are.
         len: u32,
     },
+    /// Two attentions that are compared have unequal sizes, or other heads or rows chosen.
+    #[error("attentions that are compared differ in {name}: {one} and {other}")]
+    Unequal {
+        /// Which size or choice.
+        name: &'static str,
+        /// What one has.
+        one: String,
+        /// What the other has.
+        other: String,
+    },
     /// Nothing is asked for.
     #[error("nothing to compute: without out, ask for lse, weights or scores")]
     NoOutput,

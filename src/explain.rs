@@ -56,6 +56,13 @@ impl Display for Explanation {
                 let parts = merge.parts;
                 writeln!(f, "problem     merge of {parts} parts of {len} rows of {dim}, {heads} heads, batch {batch}")?;
             }
+            Problem::Divergence(divergence) => {
+                let [batch, heads, rows, kv_len] = divergence.sizes();
+                writeln!(
+                    f,
+                    "problem     divergence of two attentions, {rows} rows of {kv_len} weights, {heads} heads, batch {batch}"
+                )?;
+            }
         }
         writeln!(f, "device      {}", planned.caps.adapter)?;
         for (index, kernel) in program.kernels.iter().enumerate() {

@@ -4,6 +4,7 @@ mod autotune;
 mod bound;
 mod caps;
 mod check;
+mod divergence;
 mod dtype;
 mod error;
 mod explain;
@@ -34,6 +35,7 @@ pub use crate::{
     autotune::Autotune,
     bound::{Bindings, Bound},
     caps::{Caps, DeviceKind},
+    divergence::Divergence,
     dtype::DType,
     error::Error,
     explain::Explanation,

@@ -137,6 +137,11 @@ impl Attention {
         self.plan_any(spec.into(), Choice::Asked(algorithm)).await
     }
 
+    /// A plan that is not kept: for one of many parts, which would push out what callers need again.
+    pub(crate) async fn plan_once(&self, problem: &Problem) -> Result<Plan, Error> {
+        self.make(problem, Choice::Suggested).await
+    }
+
     async fn plan_any(&self, problem: Problem, choice: Choice) -> Result<Plan, Error> {
         let key = (problem, choice);
         if let Some(plan) = lock(&self.inner.plans).get(&key) {

@@ -1,6 +1,9 @@
 //! Everything that can be planned.
 
-use crate::{error::Error, measures::Measures, merge::Merge, rope::Rope, spec::Spec, tensor::Tensor, view::View};
+use crate::{
+    divergence::Divergence, error::Error, measures::Measures, merge::Merge, rope::Rope, spec::Spec, tensor::Tensor,
+    view::View,
+};
 
 /// What to compute: plain data, and the key under which plans are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +17,8 @@ pub enum Problem {
     Merge(Merge),
     /// Measures of attention weights.
     Measures(Measures),
+    /// Two attentions compared.
+    Divergence(Divergence),
 }
 
 impl Problem {
@@ -24,6 +29,7 @@ impl Problem {
             Self::Rope(rope) => rope.check()?,
             Self::Merge(merge) => merge.check()?,
             Self::Measures(measures) => measures.check()?,
+            Self::Divergence(divergence) => divergence.check()?,
         }
         self.views().try_for_each(|view| view.check())
     }
@@ -36,6 +42,7 @@ impl Problem {
             Self::Rope(rope) => rope.view(tensor),
             Self::Merge(merge) => merge.view(tensor),
             Self::Measures(measures) => measures.view(tensor),
+            Self::Divergence(divergence) => divergence.view(tensor),
         }
     }
 
@@ -52,6 +59,7 @@ impl Problem {
             Self::Rope(rope) => rope.shared_buffer,
             Self::Merge(merge) => merge.shared_buffer,
             Self::Measures(measures) => measures.spec.shared_buffer,
+            Self::Divergence(divergence) => divergence.shared_buffer,
         }
     }
 }
@@ -91,6 +99,7 @@ problems! {
     Rope from Rope,
     Merge from Merge,
     Measures from Measures,
+    Divergence from Divergence,
 }
 
 impl From<&Problem> for Problem {

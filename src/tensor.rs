@@ -78,6 +78,10 @@ tensors! {
     Received = "received",
     /// Weights pooled into cells `[batch, heads or 1, rows, columns]` f32.
     Map = "map",
+    /// Weights that others are compared with `[batch, heads, rows, kv_len]` f32.
+    OtherWeights = "other_weights",
+    /// Divergence and largest difference of each row `[batch, heads, rows, 2]` f32.
+    Divergence = "divergence",
     /// Scratch memory of the plan, [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) long.
     Workspace = "workspace",
 }
@@ -269,6 +273,8 @@ pub struct Outputs<T> {
     pub received: Option<Vec<T>>,
     /// `[batch, heads or 1, rows, columns]`, where asked for.
     pub map: Option<Vec<T>>,
+    /// `[batch, heads, rows, 2]`, where two attentions are compared.
+    pub divergence: Option<Vec<T>>,
 }
 
 impl<T> Outputs<T> {
@@ -287,6 +293,7 @@ impl<T> Outputs<T> {
             top_keys: None,
             received: None,
             map: None,
+            divergence: None,
         }
     }
 
@@ -304,6 +311,7 @@ impl<T> Outputs<T> {
             Tensor::TopWeights => self.top_weights.as_deref(),
             Tensor::Received => self.received.as_deref(),
             Tensor::Map => self.map.as_deref(),
+            Tensor::Divergence => self.divergence.as_deref(),
             _ => None,
         }
     }
@@ -321,6 +329,7 @@ impl<T> Outputs<T> {
             Tensor::TopWeights => self.top_weights = Some(data),
             Tensor::Received => self.received = Some(data),
             Tensor::Map => self.map = Some(data),
+            Tensor::Divergence => self.divergence = Some(data),
             _ => {}
         }
     }

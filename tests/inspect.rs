@@ -1,7 +1,7 @@
 //! What is made of attention weights on the host.
 
 use wgpu_attention::{
-    Align, Error, Inputs, Layout, MapOf, Mask, Measures, Pool, Problem, Shape, Spec, Tensor,
+    Align, Data, Divergence, Error, Inputs, Layout, MapOf, Mask, Measures, Outputs, Pool, Problem, Shape, Spec, Tensor,
     inspect::{Agreement, Grid, divergence, heads},
     reference,
 };
@@ -45,6 +45,51 @@ fn divergence_is_symmetric_and_bounded() {
     approx::assert_abs_diff_eq!(divergence(&a, &half), 0.0, epsilon = 1e-7);
     assert_eq!(divergence(&[0.0; 4], &[0.0; 4]), 0.0);
     assert_eq!(divergence(&a, &[0.0; 4]), 2f64.ln());
+}
+
+/// The usual formula where it cancels little; its second order, `sum of (a - b)^2 / (8 a)`, where it would cancel.
+#[test]
+fn divergence_is_right_near_and_far() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    for reach in [1.0, 0.3, 1e-2, 1e-4, 1e-6] {
+        let a: [f32; 50] = std::array::from_fn(|_| 0.1 + rng.f32());
+        let b = a.map(|w| w * (1.0 + reach * (2.0 * rng.f32() - 1.0)));
+        let shares = |row: [f32; 50]| row.map(|w| f64::from(w) / row.iter().map(|&w| f64::from(w)).sum::<f64>());
+        let pairs: Vec<_> = shares(a).into_iter().zip(shares(b)).collect();
+        let term = |x: f64, y: f64| x / 2.0 * (2.0 * x / (x + y)).ln();
+        let (expected, near) = match reach {
+            0.1.. => (pairs.iter().map(|&(x, y)| term(x, y) + term(y, x)).sum::<f64>(), 1e-12),
+            _ => (pairs.iter().map(|(x, y)| (x - y).powi(2) / (8.0 * (x + y) / 2.0)).sum(), f64::from(reach)),
+        };
+        approx::assert_relative_eq!(divergence(&a, &b), expected, max_relative = near);
+    }
+    assert_eq!(divergence(&[f32::MIN_POSITIVE / 2.0], &[1.0]), 2f64.ln(), "no device can tell it from 0");
+}
+
+/// The oracle of all rows is the function of one, and the checker refuses each of its numbers.
+#[test]
+fn comparisons_are_divergences_of_rows() {
+    let (a, b) = (numbers(2 * 3 * 5, 8).iter().map(|w| w.abs()).collect::<Vec<_>>(), vec![0.3; 2 * 3 * 5]);
+    let problem = Divergence::new([2, 1, 3, 5]);
+    let inputs = Inputs::default().set(Tensor::Weights, Data::Floats(&a));
+    let inputs = inputs.set(Tensor::OtherWeights, Data::Floats(&b));
+    let rows = reference::divergence(&problem, &inputs).divergence.expect("it is the output");
+    for (row, (a, b)) in rows.chunks(2).zip(a.chunks(5).zip(b.chunks(5))) {
+        let largest = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).fold(0.0, f64::max);
+        assert_eq!(row, [divergence(a, b), largest]);
+    }
+    let mut outputs = Outputs::of(vec![]);
+    let mut check = |change: &dyn Fn(&mut Vec<f32>)| {
+        let mut found = rows.iter().map(|&x| x as f32).collect();
+        change(&mut found);
+        outputs.set(Tensor::Divergence, found);
+        reference::check(&problem, &inputs, &outputs).map(|all| all.len()).map_err(|wrong| wrong.mismatch.index)
+    };
+    assert_eq!(check(&|_| ()), Ok(2));
+    for index in 0..12 {
+        assert_eq!(check(&|found| found[index] += 1e-5), Err(index));
+    }
+    assert_eq!(check(&|found| found.truncate(11)), Err(11));
 }
 
 #[test]

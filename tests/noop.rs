@@ -15,8 +15,8 @@ use std::{
 };
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Error, Gpu, Inputs, Layout, MapOf, Mask,
-    Measures, Merge, Order, Pairs, Plan, Pool, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
+    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Divergence, Error, Gpu, Inputs, Layout, MapOf,
+    Mask, Measures, Merge, Order, Pairs, Plan, Pool, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
     kernels::{Choice, Kernel, Needs, Program},
     params::Params,
     shader::{Kind, declared},
@@ -181,11 +181,13 @@ fn features() -> Vec<Problem> {
     specs.extend(angles.map(|angles| spec.clone().append_rotated(2, rotary(angles))));
     let ropes = angles.map(|angles| Problem::from(Rope::new([2, 4, 70, 6], rotary(angles))));
     let merges = [Merge::new(3, [2, 4, 70, 8]), Merge::new(3, [2, 4, 70, 7]).lse().sinks()].map(Problem::from);
+    let comparison = Divergence::new([2, 4, 70, 130]);
+    let comparisons = [comparison.clone(), comparison.shared_buffer()].map(Problem::from);
     let measures = specs.iter().map(|spec| Measures::of(spec).ranges(2).top(5).received());
     let measures = measures.map(|measures| Problem::from(measures.map(20, 30, Pool::Sum, MapOf::EachHead)));
     let measures: Vec<_> = measures.filter(|problem| problem.check().is_ok()).collect();
     assert!(measures.len() > 6, "all but those that append");
-    specs.into_iter().map(Problem::from).chain(ropes).chain(merges).chain(measures).collect()
+    specs.into_iter().map(Problem::from).chain(ropes).chain(merges).chain(comparisons).chain(measures).collect()
 }
 
 /// Devices on which a problem is one piece, and on which it is many.
@@ -378,6 +380,48 @@ fn gpu_runs_and_reads_back() {
     assert_eq!(noop.uncaught(), 0);
 }
 
+#[test]
+fn comparisons_are_refused_or_run_to_the_end() {
+    let noop = Noop::new();
+    let gpu = Gpu::from_device(noop.device.clone(), noop.queue.clone());
+    let spec = Spec::new(SHAPE);
+    let (data, one) = ([1.0; 192], Spec::new(Shape { batch: 1, ..SHAPE }));
+    let inputs = Inputs::without_values(&data, &data);
+    let refused = |one: &Spec, other: &Spec| {
+        gpu.compare((one, &inputs), (other, &inputs)).expect_err("it is refused").to_string()
+    };
+    let differ = |other: &Spec| refused(&spec, other);
+    for (shape, said) in [
+        (Shape { batch: 1, ..SHAPE }, "batch: 2 and 1"),
+        (Shape { q_heads: 2, ..SHAPE }, "q_heads: 4 and 2"),
+        (Shape { q_len: 4, ..SHAPE }, "q_len: 3 and 4"),
+        (Shape { kv_len: 6, ..SHAPE }, "kv_len: 5 and 6"),
+    ] {
+        assert_eq!(differ(&Spec::new(shape)), format!("attentions that are compared differ in {said}"));
+    }
+    assert_eq!(differ(&spec.clone().only(0..2, 0..3)), "attentions that are compared differ in heads: 0..4 and 0..2");
+    let rows = [1..3, 0..2].map(|rows| spec.clone().only(0..4, rows));
+    assert_eq!(refused(&rows[0], &rows[1]), "attentions that are compared differ in rows: 1..3 and 0..2");
+    let append = "compare does not go with append: append first, and compare with the new lengths";
+    assert_eq!(refused(&spec.clone().append(1), &spec), append);
+    assert_eq!(differ(&spec.clone().append(1)), append);
+    assert_eq!(differ(&spec.clone().sinks()), "input sinks has 0 elements, needs 4");
+    assert_eq!(differ(&Spec::new(Shape { head_dim: 600, ..SHAPE })), "head_dim 600 is above 512");
+    let short = Inputs::without_values(&data[1..], &data);
+    let refusal = gpu.compare((&spec, &inputs), (&spec, &short));
+    assert_eq!(refusal, Err(Error::Input { name: "q", got: 191, needs: 192 }));
+    // Values may be there, of any length; all that is written does not count; other heads share keys.
+    let other =
+        Spec::new(Shape { kv_heads: 1, value_dim: 512, ..SHAPE }).lse().scores(ScoreStage::Masked).without_out();
+    let Poll::Ready(outputs) = spin(gpu.compare_async((&spec, &inputs), (&other, &Inputs::new(&data, &data, &[]))))
+    else {
+        panic!("it never ends");
+    };
+    assert_eq!(outputs.expect("the device is there").divergence.map(|rows| rows.len()), Some(2 * 4 * 3 * 2));
+    assert_eq!(gpu.compare((&one, &inputs), (&one, &inputs)).map(|outputs| outputs.out.len()), Ok(0));
+    assert_eq!(noop.uncaught(), 0);
+}
+
 /// Polls for at most ten seconds, and never polls the device: the library does.
 fn spin<T>(future: impl Future<Output = T>) -> Poll<T> {
     let (mut future, start) = (pin!(future), std::time::Instant::now());
@@ -402,6 +446,8 @@ fn values_and_futures_cross_threads() {
     sent(noop.attention.plan_with_async(Algorithm::Tile, &spec));
     sent(gpu.run_async(&spec, &inputs));
     sent(gpu.run_with_progress(&spec, &inputs, |_| ()));
+    sent(gpu.compare_async((&spec, &inputs), (&spec, &inputs)));
+    sent(gpu.compare_with_progress((&spec, &inputs), (&spec, &inputs), |_| ()));
     sent(Gpu::request());
     let plan = now(noop.attention.plan_async(&spec)).expect("it never waits natively");
     let buffers = noop.buffers(&plan);

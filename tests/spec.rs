@@ -10,8 +10,8 @@ mod masks;
 use std::collections::HashSet;
 
 use wgpu_attention::{
-    Align, Angles, Caps, DType, Data, Error, Inputs, Layout, MAX_LEN, Mask, Merge, Order, Pairs, Problem, Rope, Rotary,
-    ScoreStage, Shape, Slopes, Spec, Tensor,
+    Align, Angles, Caps, DType, Data, Divergence, Error, Inputs, Layout, MAX_LEN, Mask, Merge, Order, Pairs, Problem,
+    Rope, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor,
     kernels::{Choice, Program},
 };
 
@@ -204,6 +204,34 @@ fn rotations_and_merges_are_checked() {
     }
     assert_eq!(Problem::from(rope([1, 1, 1, 4])).check(), Ok(()));
     assert_eq!(merge(2, [1, 1, 1, 4]).check(), Ok(()));
+}
+
+#[test]
+fn comparisons_are_checked() {
+    let refused = |sizes| Problem::from(Divergence::new(sizes)).check().expect_err("it is refused").to_string();
+    for (sizes, said) in [
+        ([0, 1, 1, 4], "batch is 0"),
+        ([1, 0, 1, 4], "heads is 0"),
+        ([1, 1, 0, 4], "rows is 0"),
+        ([1, 1, 1, 0], "kv_len is 0"),
+        ([1, 1, MAX_LEN + 1, 4], "rows 536870913 is above 536870912"),
+        ([1, 1, 1, MAX_LEN + 1], "kv_len 536870913 is above 536870912"),
+        ([u32::MAX, u32::MAX, MAX_LEN, MAX_LEN], "the size of weights overflows 64 bits"),
+    ] {
+        assert_eq!(refused(sizes), said);
+    }
+    let (problem, weights) = (Divergence::new([1, 1, 2, 4]), [0.25; 8]);
+    assert_eq!(Problem::from(&problem).check(), Ok(()));
+    let one = Inputs::default().set(Tensor::Weights, Data::Floats(&weights));
+    let said = |inputs: Inputs<'_>| inputs.check(&problem).expect_err("it is refused").to_string();
+    assert_eq!(said(one), "input other_weights has 0 elements, needs 8");
+    let both = one.set(Tensor::OtherWeights, Data::Floats(&weights));
+    assert_eq!(both.check(&problem), Ok(()));
+    assert_eq!(said(both.sinks(&[0.0])), "input sinks is given, but this problem does not read it");
+    // A row is as much as a dispatch must have.
+    let caps = Caps { binding_bytes: 15, ..Caps::webgpu() };
+    let limit = Program::new(&problem, &caps, Choice::Suggested).expect_err("a row is longer").to_string();
+    assert_eq!(limit, "weights takes 16 bytes for one row of work, above the 12 that this device binds");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod cache;
+mod compare;
 mod run;
 
 use std::{num::NonZeroUsize, sync::Mutex};

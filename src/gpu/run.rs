@@ -19,7 +19,7 @@ use crate::{
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Dispatches that are done.
+    /// Dispatches that are done; of a comparison, its parts.
     pub done: usize,
     /// All of them.
     pub steps: usize,
@@ -79,10 +79,10 @@ impl Gpu {
             Some(session) => session,
             None => Session::new(self, &problem).await?,
         };
-        session.upload(self, inputs)?;
+        upload(self, &session.buffers, inputs)?;
         let steps = session.bound.steps();
         for step in 0..steps {
-            session.submit(self, step).await?;
+            self.submit(&session.bound, step).await?;
             if step + 1 < steps {
                 self.reached().await?;
                 progress(Progress { done: step + 1, steps });
@@ -94,8 +94,46 @@ impl Gpu {
         Ok(outputs)
     }
 
+    /// Submits one dispatch.
+    pub(super) async fn submit(&self, bound: &Bound, step: usize) -> Result<(), Error> {
+        let mut recorded = Ok(());
+        self.record("a submission", |encoder| recorded = bound.encode_steps(encoder, step..step + 1)).await?;
+        recorded
+    }
+
+    /// Records and submits.
+    pub(super) fn record(
+        &self,
+        what: &'static str,
+        record: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> impl Future<Output = Result<(), Error>> + wgpu::WasmNotSend {
+        let scopes = Scopes::open(&self.device);
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        record(&mut encoder);
+        self.queue.submit([encoder.finish()]);
+        scopes.close(what)
+    }
+
+    /// Submits copies to a buffer and maps it for the host, when all that was submitted is done.
+    pub(super) async fn fetch(
+        &self,
+        staging: &wgpu::Buffer,
+        copy: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<(), Error> {
+        let scopes = Scopes::open(&self.device);
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        copy(&mut encoder);
+        self.queue.submit([encoder.finish()]);
+        let (sender, mapped) = oneshot_channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            drop(sender.send(result.map_err(|error| error.to_string())));
+        });
+        scopes.close("the read-back").await?;
+        self.received(mapped).await
+    }
+
     /// A future that resolves when the device reaches this point. Nothing else needs to poll the device.
-    fn reached(&self) -> impl Future<Output = Result<(), Error>> + wgpu::WasmNotSend + use<> {
+    pub(super) fn reached(&self) -> impl Future<Output = Result<(), Error>> + wgpu::WasmNotSend + use<> {
         let (sender, receiver) = oneshot_channel();
         self.queue.on_submitted_work_done(move || drop(sender.send(Ok(()))));
         self.received(receiver)
@@ -149,40 +187,15 @@ impl Session {
         Ok(Self { bound, buffers, staging })
     }
 
-    fn upload(&self, gpu: &Gpu, inputs: &Inputs<'_>) -> Result<(), Error> {
-        for (view, buffer) in self.buffers.iter().filter(|(view, _)| view.is_input()) {
-            let Some(data) = inputs.get(view.tensor) else { continue };
-            let bytes = stored(data, view)?;
-            gpu.queue.write_buffer(buffer, 0, &bytes);
-        }
-        Ok(())
-    }
-
-    async fn submit(&self, gpu: &Gpu, step: usize) -> Result<(), Error> {
-        let scopes = Scopes::open(&gpu.device);
-        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let recorded = self.bound.encode_steps(&mut encoder, step..step + 1);
-        gpu.queue.submit([encoder.finish()]);
-        let refusal = scopes.close("a submission");
-        recorded?;
-        refusal.await
-    }
-
     async fn read(&self, gpu: &Gpu) -> Result<Outputs<f32>, Error> {
-        let scopes = Scopes::open(&gpu.device);
-        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mut at = 0;
-        for (_, buffer) in self.buffers.iter().filter(|(view, _)| view.is_output()) {
-            encoder.copy_buffer_to_buffer(buffer, 0, &self.staging, at, buffer.size());
-            at += buffer.size();
-        }
-        gpu.queue.submit([encoder.finish()]);
-        let (sender, mapped) = oneshot_channel();
-        self.staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            drop(sender.send(result.map_err(|error| error.to_string())));
-        });
-        scopes.close("the read-back").await?;
-        gpu.received(mapped).await?;
+        gpu.fetch(&self.staging, |encoder| {
+            let mut at = 0;
+            for (_, buffer) in self.buffers.iter().filter(|(view, _)| view.is_output()) {
+                encoder.copy_buffer_to_buffer(buffer, 0, &self.staging, at, buffer.size());
+                at += buffer.size();
+            }
+        })
+        .await?;
         let outputs = self.outputs();
         self.staging.unmap();
         outputs
@@ -206,6 +219,15 @@ impl Session {
         }
         Ok(outputs)
     }
+}
+
+/// Puts the inputs where they are bound.
+pub(super) fn upload(gpu: &Gpu, buffers: &[(View, wgpu::Buffer)], inputs: &Inputs<'_>) -> Result<(), Error> {
+    for (view, buffer) in buffers.iter().filter(|(view, _)| view.is_input()) {
+        let Some(data) = inputs.get(view.tensor) else { continue };
+        gpu.queue.write_buffer(buffer, 0, &stored(data, view)?);
+    }
+    Ok(())
 }
 
 /// The bytes of a tensor, whole words, as far as it reaches.
@@ -240,7 +262,12 @@ fn loaded(bytes: &[u8], dtype: DType) -> Vec<f32> {
     }
 }
 
-async fn buffer(gpu: &Gpu, name: &'static str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, Error> {
+pub(super) async fn buffer(
+    gpu: &Gpu,
+    name: &'static str,
+    size: u64,
+    usage: wgpu::BufferUsages,
+) -> Result<wgpu::Buffer, Error> {
     let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
     let scopes = Scopes::open(&gpu.device);
     let buffer = gpu.device.create_buffer(&descriptor);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{Algorithm, Choice, Kernel, Program};
 use crate::{
     caps::Caps,
+    divergence::Divergence,
     dtype::DType,
     layout::Layout,
     mask::{Align, Mask},
@@ -148,7 +149,8 @@ fn features() -> Vec<Spec> {
 }
 
 fn others() -> Vec<Problem> {
-    let mut all = Vec::new();
+    let divergence = Divergence::new([2, 2, 33, 300]);
+    let mut all = [divergence.clone(), divergence.shared_buffer()].map(Problem::from).to_vec();
     for half in [DType::F32, DType::F16, DType::Bf16] {
         for dim in [64, 6] {
             let merge = Merge::new(3, [2, 2, 33, dim]).out_type(half);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{
+    divergence::compared,
     exact,
     formula::Sum,
     measures::check_measures,
@@ -14,6 +15,7 @@ use super::{
     tolerance::{Mismatch, Tolerance, error, largest},
 };
 use crate::{
+    dtype::DType,
     problem::Problem,
     spec::Spec,
     tensor::{Inputs, Outputs, Tensor},
@@ -116,6 +118,13 @@ pub fn check(problem: impl Into<Problem>, inputs: &Inputs<'_>, outputs: &Outputs
     let (oracle, naive): (_, Box<dyn Fn(Sum) -> Outputs<f32>>) = match &problem {
         Problem::Attention(spec) => return check_attention(spec, inputs, outputs),
         Problem::Measures(measures) => return check_measures(measures, inputs, outputs),
+        Problem::Divergence(divergence) => {
+            let oracle = compared(divergence, inputs, Sum::Forwards);
+            let naive = [Sum::Forwards, Sum::Backwards].map(|order| compared(divergence, inputs, order));
+            // Shares of rows that are each rounded differ by two roundings, whose divergence is this.
+            let least = f64::from(f32::EPSILON);
+            return check_kinds((Tensor::Divergence, 2), outputs, &oracle, &naive, least);
+        }
         Problem::Rope(rope) => (Outputs::of(turned(rope, inputs)), Box::new(|_| naive_rope(rope, inputs))),
         Problem::Merge(merge) => {
             (merged(merge, inputs, Sum::Forwards), Box::new(|sum| naive_merge(merge, inputs, sum)))
@@ -150,4 +159,32 @@ fn compare(
         }
     };
     limits.iter().map(compare).collect()
+}
+
+/// Compares an output whose rows hold numbers of so many kinds, side by side, with the oracle: each kind has a tolerance of its own,
+/// whose floor is that of numbers of at least this magnitude.
+pub(super) fn check_kinds(
+    (tensor, kinds): (Tensor, usize),
+    outputs: &Outputs<f32>,
+    oracle: &Outputs<f64>,
+    naive: &[Outputs<f32>; 2],
+    least: f64,
+) -> Result<Vec<Margin>, Wrong> {
+    let (actual, expected) = (outputs.get(tensor).unwrap_or_default(), oracle.get(tensor).unwrap_or_default());
+    let wrong = |mismatch| Wrong { tensor, mismatch };
+    if actual.len() != expected.len() {
+        return Tolerance::of(&[], &[]).check(actual, expected).map(|_| vec![]).map_err(wrong);
+    }
+    let one = |kind: usize| {
+        let every = |data: &[f32]| data.iter().copied().skip(kind).step_by(kinds).collect::<Vec<_>>();
+        let expected: Vec<f64> = expected.iter().copied().skip(kind).step_by(kinds).collect();
+        let naive_error = naive.iter().map(|naive| error(&expected, &every(naive.get(tensor).unwrap_or_default())));
+        let magnitude = largest(expected.iter().map(|x| x.abs())).max(least);
+        let tolerance = Tolerance::from(naive_error.fold(0.0, f64::max), DType::F32, magnitude);
+        let error = tolerance
+            .check(&every(actual), &expected)
+            .map_err(|mismatch| wrong(Mismatch { index: mismatch.index * kinds + kind, ..mismatch }))?;
+        Ok(Margin { tensor, error, limit: tolerance.limit() })
+    };
+    (0..kinds).map(one).collect()
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// In which order a sum goes, or of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sum {
+pub(crate) enum Sum {
     /// First term first.
     Forwards,
     /// Last term first: the other of two equally good ways, which rounds differently.

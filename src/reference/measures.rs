@@ -1,15 +1,10 @@
 //! Measures of attention weights, from all weights in memory.
 
 use super::{
-    Margin, Wrong, exact,
-    formula::Sum,
-    naive::naive_by,
-    operands::Operands,
-    real::Real,
-    tolerance::{Mismatch, Tolerance, error, largest},
+    Margin, Wrong, check::check_kinds, exact, formula::Sum, naive::naive_by, operands::Operands, real::Real,
+    tolerance::Mismatch,
 };
 use crate::{
-    dtype::DType,
     measures::{MapOf, Measures, Pool, ROW_MEASURES},
     tensor::{Inputs, Outputs, Tensor},
 };
@@ -151,23 +146,9 @@ pub(super) fn check_measures(
     });
     let mut margins = Vec::new();
     for tensor in [Tensor::RowMeasures, Tensor::TopWeights, Tensor::Received, Tensor::Map] {
-        let Some(expected) = oracle.get(tensor) else { continue };
-        let kinds = if tensor == Tensor::RowMeasures { (ROW_MEASURES + measures.ranges) as usize } else { 1 };
-        let actual = outputs.get(tensor).unwrap_or_default();
-        let wrong = |mismatch| Wrong { tensor, mismatch };
-        if actual.len() != expected.len() {
-            return Err(wrong(Tolerance::of(&[], &[]).check(actual, expected).err().unwrap_or(nothing())));
-        }
-        for kind in 0..kinds {
-            let every = |data: &[f32]| data.iter().copied().skip(kind).step_by(kinds).collect::<Vec<_>>();
-            let expected: Vec<f64> = expected.iter().copied().skip(kind).step_by(kinds).collect();
-            let naive_error = naive.iter().map(|naive| error(&expected, &every(naive.get(tensor).unwrap_or_default())));
-            let magnitude = largest(expected.iter().map(|x| x.abs()));
-            let tolerance = Tolerance::from(naive_error.fold(0.0, f64::max), DType::F32, magnitude);
-            let error = tolerance
-                .check(&every(actual), &expected)
-                .map_err(|mismatch| wrong(Mismatch { index: mismatch.index * kinds + kind, ..mismatch }))?;
-            margins.push(Margin { tensor, error, limit: tolerance.limit() });
+        if oracle.get(tensor).is_some() {
+            let kinds = if tensor == Tensor::RowMeasures { (ROW_MEASURES + measures.ranges) as usize } else { 1 };
+            margins.extend(check_kinds((tensor, kinds), outputs, &oracle, &naive, 0.0)?);
         }
     }
     if let Some(margin) = margins.iter().find(|margin| margin.tensor == Tensor::TopWeights) {

@@ -2,11 +2,12 @@
 //!
 //! [`attention`] is the oracle: `f64`, written from the formula, slow and easy to believe. It reads every input as a device
 //! holds it, rounded to the tensor's element type, and rounds nothing after that but what is appended to a cache. [`rope`],
-//! [`merge`] and [`measures`] are the oracles of the other problems. [`naive`] is the same formula in f32, whose error says what f32 and the type
+//! [`merge`], [`measures`] and [`divergence`] are the oracles of the other problems. [`naive`] is the same formula in f32, whose error says what f32 and the type
 //! of out cost; [`Tolerance`] is made of the two, and [`check`] holds all outputs of a problem to it. [`tiled`] is the twin of
 //! the forward kernels: same tiles, same order.
 
 mod check;
+mod divergence;
 mod formula;
 mod measures;
 mod merge;
@@ -21,6 +22,7 @@ mod tolerance;
 
 pub use self::{
     check::{Margin, Wrong, check, tolerances},
+    divergence::divergence,
     measures::measures,
     merge::merge,
     naive::naive,
@@ -28,10 +30,8 @@ pub use self::{
     tiled::{Tiles, tiled},
     tolerance::{Mismatch, Tolerance},
 };
-use self::{
-    formula::{Sum, collect},
-    operands::Operands,
-};
+pub(crate) use self::{divergence::jensen_shannon, formula::Sum};
+use self::{formula::collect, operands::Operands};
 use crate::{
     problem::Problem,
     spec::Spec,

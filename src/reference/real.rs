@@ -6,7 +6,7 @@ use std::{
 };
 
 /// `f64` for the oracle, `f32` for the naive formula.
-pub(super) trait Real:
+pub(crate) trait Real:
     Copy
     + Default
     + From<f32>
@@ -24,6 +24,8 @@ pub(super) trait Real:
     fn abs(self) -> Self;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
+    fn ln_1p(self) -> Self;
+    fn atanh(self) -> Self;
     fn tanh(self) -> Self;
     fn max(self, other: Self) -> Self;
 }
@@ -51,6 +53,14 @@ macro_rules! real {
 
             fn ln(self) -> Self {
                 $T::ln(self)
+            }
+
+            fn ln_1p(self) -> Self {
+                $T::ln_1p(self)
+            }
+
+            fn atanh(self) -> Self {
+                $T::atanh(self)
             }
 
             fn tanh(self) -> Self {

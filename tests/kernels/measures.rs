@@ -39,6 +39,7 @@ fn drawn(n: u64) -> Option<(Measures, Case, Vec<u32>)> {
     Some((measures, Case::random(spec, n), ranges))
 }
 
+/// All inputs but values.
 pub(crate) fn inputs<'a>(case: &'a Case, ranges: &'a [u32]) -> Inputs<'a> {
     let all = case.inputs();
     let read = Tensor::ALL.into_iter().filter(|&tensor| tensor != Tensor::V);
@@ -48,7 +49,7 @@ pub(crate) fn inputs<'a>(case: &'a Case, ranges: &'a [u32]) -> Inputs<'a> {
 }
 
 /// A device with no optional feature that binds so little that most problems are cut.
-fn small() -> Gpu {
+pub(crate) fn small() -> Gpu {
     let required_limits = wgpu::Limits { max_storage_buffer_binding_size: 8192, ..wgpu::Limits::default() };
     let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
     let made = pollster::block_on(async {

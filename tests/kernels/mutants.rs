@@ -1,16 +1,19 @@
 //! Kernels with one fault each must be caught: the tests of tests/kernels can fail.
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Caps, DType, DeviceKind, Gpu, Layout, MapOf, Mask, Measures, Pairs, Pool, Problem,
-    Rotary, ScoreStage, Shape, Slopes, Spec, Tensor, View,
+    Algorithm, Align, Angles, Caps, DType, DeviceKind, Divergence, Gpu, Layout, MapOf, Mask, Measures, Pairs, Pool,
+    Problem, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor, View,
     kernels::{Choice, Program},
     reference,
 };
 
-use crate::support::{
-    Case, Values,
-    buffers::Buffers,
-    program::{self, Compiled},
+use crate::{
+    others::two_attentions,
+    support::{
+        Case, Values,
+        buffers::Buffers,
+        program::{self, Compiled},
+    },
 };
 
 /// A fault: in every shader text, this becomes that.
@@ -112,6 +115,24 @@ const MEASURES: [Mutant; 18] = [
     mutant("keys of the list not moved", "keys_at[at] = keys_at[at - 1];", ""),
     mutant("tiles not looked at", "if t < BR {", "if t < BR && at.k0 == 0 {"),
     mutant("weights of the list not normalised", "exp2(scores[i] - state.x) * state.y", "exp2(scores[i] - state.x)"),
+];
+
+const DIVERGE: [Mutant; 15] = [
+    mutant("last key dropped", "key < params.kv_len", "key + 1 < params.kv_len"),
+    mutant("sums not divided by", "1.0 / max(whole.xy, vec2(LEAST))", "vec2(1.0)"),
+    mutant("divided by the other's sum", "max(whole.xy,", "max(whole.yx,"),
+    mutant("the largest for the largest difference", "abs(w.x - w.y)", "max(w.x, w.y)"),
+    mutant("differences of one sign", "abs(w.x - w.y)", "w.x - w.y"),
+    mutant("differences summed", "max(tile[t].z, tile[t + n].z)", "tile[t].z + tile[t + n].z"),
+    mutant("sums of some invocations", "var n = THREADS / 2;", "var n = THREADS / 4;"),
+    mutant("the second term of the series", "1.0 + z * (0.16666667", "1.0 + z * (0.1"),
+    mutant("the third term of the series", "z * (0.066666667", "z * (0.0"),
+    mutant("no series", "abs(d) < 0.25", "false"),
+    mutant("nothing but the series", "abs(d) < 0.25", "true"),
+    mutant("logarithms from 1/2 to 1", "f32(exponent) * LN_2 +", ""),
+    mutant("the second term of a logarithm", "0.33333333", "0.3"),
+    mutant("a row without weight is like any", "select(0.0, LN_2, any(weighs))", "0.0"),
+    mutant("two rows without weight are unlike", "select(0.0, LN_2, any(weighs))", "LN_2"),
 ];
 
 const KEEP: [Mutant; 5] = [
@@ -435,6 +456,41 @@ fn wrong_measures_are_caught() {
         for Mutant { what, old, new } in &MEASURES {
             if let Err(why) = verdict(&|text| text.replace(old, new)) {
                 println!("caught: {what}: {why}");
+                escaped.retain(|escaped| escaped != what);
+            }
+        }
+    }
+    assert!(escaped.is_empty(), "went unnoticed: {escaped:?}");
+}
+
+/// Attentions that are unlike, alike, and nearly equal.
+#[test]
+#[ignore = "needs an adapter"]
+fn wrong_comparisons_are_caught() {
+    let gpu = crate::support::gpu();
+    let shape = Shape { batch: 2, q_heads: 3, kv_heads: 1, q_len: 7, kv_len: 150, head_dim: 4, value_dim: 4 };
+    let problem = Problem::from(Divergence::new([2, 3, 7, 150]));
+    let program = Program::new(&problem, &Caps::webgpu(), Choice::Suggested).expect("a legal problem");
+    let mut escaped: Vec<_> = DIVERGE.iter().map(|mutant| mutant.what).collect();
+    let mut compiled = Compiled::new();
+    for alike in [None, Some(0.4), Some(1e-4)] {
+        let mut case = Case::random(Spec::new(shape), 15);
+        let both = two_attentions(2 * 3 * 7, 150, alike, 15);
+        for (tensor, weights) in [Tensor::Weights, Tensor::OtherWeights].into_iter().zip(both) {
+            case.values.insert(tensor as usize, Values::Floats(weights));
+        }
+        case.values.retain(|&tensor, _| tensor >= Tensor::Weights as usize);
+        let mut verdict = |change: &dyn Fn(String) -> String| {
+            let buffers = Buffers::new(&gpu, &case, problem.views());
+            program::run(&gpu, &program, &buffers, &mut compiled, change);
+            let outputs = buffers.outputs(&gpu, &case)?;
+            reference::check(&problem, &case.inputs(), &outputs).map(drop).map_err(|wrong| wrong.to_string())
+        };
+        verdict(&|text| text).expect("the kernel itself passes");
+        for Mutant { what, old, new } in &DIVERGE {
+            assert!(program.kernels[0].shader().source().contains(old), "{what}: the kernel has no {old:?}");
+            if let Err(why) = verdict(&|text| text.replace(old, new)) {
+                println!("caught, alike {alike:?}: {what}: {why}");
                 escaped.retain(|escaped| escaped != what);
             }
         }

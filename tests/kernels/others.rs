@@ -1,11 +1,12 @@
-//! Rotations and merges alone, against their oracles, whole and cut into pieces.
+//! Rotations, merges and comparisons alone, against their oracles, whole and cut into pieces.
 
 use wgpu_attention::{
-    Align, Angles, DType, Data, Gpu, Inputs, Layout, Mask, Merge, Order, Outputs, Pairs, Problem, Rope, Rotary, Shape,
-    Spec, Tensor, reference,
+    Align, Angles, DType, Data, Divergence, Error, Gpu, Inputs, Layout, Mask, Merge, Order, Outputs, Pairs, Problem,
+    Rope, Rotary, Shape, Spec, Tensor, reference,
 };
 
 use crate::{
+    measures::small,
     oracle::gappy,
     support::{Failures, text},
 };
@@ -102,4 +103,63 @@ fn merging_a_split_is_the_whole() {
     let whole = spec.sinks();
     let result = reference::check(&whole, &Inputs::new(&q, &k, &v).sinks(&sinks), &merged);
     result.unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
+/// Weights of two attentions `[rows, kv_len]`. Where the second is alike, each of its weights is off by at most this share, and some of
+/// its rows are a multiple of the first's. Where it is not, each hides a third of the keys; some rows have no weight, some none in
+/// common. Rows sum to less than 1, as sinks have it.
+pub(crate) fn two_attentions(rows: u32, kv_len: u32, alike: Option<f32>, seed: u64) -> [Vec<f32>; 2] {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let [mut a, mut b] = [(); 2].map(|()| vec![0.0; (rows * kv_len) as usize]);
+    for (n, (a, b)) in a.chunks_mut(kv_len as usize).zip(b.chunks_mut(kv_len as usize)).enumerate() {
+        let mut weight = || (6.0 * rng.f32() - 6.0).exp() / kv_len as f32;
+        a.fill_with(&mut weight);
+        b.fill_with(&mut weight);
+        match (alike, n % 7) {
+            (Some(_), 0) => b.iter_mut().zip(a).for_each(|(b, a)| *b = *a * 0.3),
+            (Some(share), _) => {
+                b.iter_mut().zip(a).for_each(|(b, a)| *b = *a * (1.0 + share * (2.0 * rng.f32() - 1.0)));
+            }
+            (None, 0) => a.fill(0.0),
+            (None, 1) => b.fill(0.0),
+            (None, 2) => [a, b].into_iter().for_each(|row| row.fill(0.0)),
+            (None, 3) => {
+                a.iter_mut().zip(b).enumerate().for_each(|(j, (a, b))| *(if j % 2 == 0 { a } else { b }) = 0.0)
+            }
+            (None, _) => a.iter_mut().chain(b).filter(|_| rng.u32(..3) == 0).for_each(|w| *w = 0.0),
+        }
+    }
+    [a, b]
+}
+
+/// Rows shorter and longer than a workgroup, whole and cut into pieces.
+#[test]
+#[ignore = "needs an adapter"]
+fn comparisons_match_the_oracle() {
+    let (gpu, small) = (crate::support::gpu(), small());
+    let (mut failures, mut cut) = (Failures::default(), 0);
+    for (n, kv_len) in [1, 2, 63, 64, 65, 300, 1900, 20_000].into_iter().enumerate() {
+        for alike in [None, Some(0.4), Some(1e-4)] {
+            let [a, b] = two_attentions(2 * 3 * 7, kv_len, alike, n as u64);
+            let inputs = Inputs::default().set(Tensor::Weights, Data::Floats(&a));
+            let inputs = inputs.set(Tensor::OtherWeights, Data::Floats(&b));
+            for gpu in [&gpu, &small] {
+                let problem = Divergence::new([2, 3, 7, kv_len]);
+                let name = || format!("{kv_len} keys, alike {alike:?}");
+                match gpu.attention().plan(&problem) {
+                    Ok(plan) => cut += usize::from(plan.steps() > 1),
+                    Err(Error::BindingLimit { name: "weights", .. }) if kv_len == 20_000 => continue,
+                    Err(error) => failures.add(name, Err(text(error))),
+                }
+                let found = gpu.run(&problem, &inputs).map_err(text);
+                let checked = found
+                    .and_then(|found| reference::check(&problem, &inputs, &found).map_err(|wrong| wrong.to_string()));
+                let margins = checked.as_ref().map(|all| all.iter().map(|m| format!("{m}")).collect::<Vec<_>>());
+                println!("{}: {margins:?}", name());
+                failures.add(name, checked.map(drop));
+            }
+        }
+    }
+    assert!(cut > 5, "few were cut into pieces");
+    failures.finish("comparisons match the oracle");
 }

@@ -39,6 +39,7 @@ fn parts(kernel: &str) -> String {
             "params heads angles angles_rows angles_ids angles_appended no_angles kv_lens to_same to_cache half".into()
         }
         "pack" => "params workspace".into(),
+        "diverge" => "params heads".into(),
         _ => panic!("a new kernel: list its parts here"),
     }
 }

@@ -29,6 +29,7 @@ const CASES: &[Case] = &[
         "packed does not go with a batch of more than one: the sequences are the batch",
     ),
     ("Range", || refused(&spec().weights().only(0..4, 2..2)), "rows 2..2 are empty or outside 0..3"),
+    ("Unequal", unequal, "attentions that are compared differ in kv_len: 5 and 4"),
     ("NoOutput", || refused(&spec().without_out()), "nothing to compute: without out, ask for lse, weights or scores"),
     (
         "Align",
@@ -143,6 +144,12 @@ fn steps() -> Error {
     let mut encoder = NOOP.0.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let bound = plan().bind(&all()).expect("the bindings are fine");
     bound.encode_steps(&mut encoder, 1..2).expect_err("there is one step")
+}
+
+fn unequal() -> Error {
+    let (gpu, data) = (Gpu::from_device(NOOP.0.clone(), NOOP.1.clone()), [0.0; 192]);
+    let inputs = Inputs::without_values(&data, &data);
+    gpu.compare((&spec(), &inputs), (&resized("kv_len", 4), &inputs)).expect_err("a key has no other")
 }
 
 fn lost() -> Error {
