@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let picture = HeatMap::pooled(&measures, &map)?.logarithmic();
     std::fs::write(&options.out, Figure::new(&title, &[picture.into()], 1)?.png()?)?;
     let page = options.out.with_extension("html");
-    std::fs::write(&page, Page::pooled(&title, &measures)?.layer("layer 0", &map, &heads)?.html())?;
+    std::fs::write(&page, Page::pooled(&title, &measures)?.layer("layer 0", &map, &heads)?.html()?)?;
     let bytes = |tensor| Problem::from(&measures).view(tensor).and_then(|view| view.bytes().ok()).unwrap_or(0);
     let inputs = bytes(Tensor::Q) + bytes(Tensor::K);
     let outputs = bytes(Tensor::Map) + bytes(Tensor::RowMeasures) + bytes(Tensor::Received);

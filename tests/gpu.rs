@@ -78,22 +78,28 @@ impl Wake for Unpark {
 #[test]
 #[ignore = "needs an adapter"]
 fn futures_finish_under_an_executor_that_never_polls_the_device() {
-    let ([q, k, v], spec) = (inputs(3), Spec::new(SHAPE));
-    let work = async move {
-        let gpu = Gpu::request().await?;
-        gpu.run_async(&spec, &Inputs::new(&q, &k, &v)).await
-    };
-    let mut work: Pin<Box<dyn Future<Output = Result<Outputs<f32>, Error>> + Send>> = Box::pin(work);
     let waker = Arc::new(Unpark(thread::current(), AtomicUsize::new(0)));
     let wakes = Waker::from(waker.clone());
-    let outputs = loop {
-        match work.as_mut().poll(&mut Context::from_waker(&wakes)) {
-            Poll::Ready(outputs) => break outputs.expect("it runs"),
-            Poll::Pending => thread::park(),
+    // The device may be done before the first poll, but not every time.
+    for _ in 0..100 {
+        let ([q, k, v], spec) = (inputs(3), Spec::new(SHAPE));
+        let work = async move {
+            let gpu = Gpu::request().await?;
+            gpu.run_async(&spec, &Inputs::new(&q, &k, &v)).await
+        };
+        let mut work: Pin<Box<dyn Future<Output = Result<Outputs<f32>, Error>> + Send>> = Box::pin(work);
+        let outputs = loop {
+            match work.as_mut().poll(&mut Context::from_waker(&wakes)) {
+                Poll::Ready(outputs) => break outputs.expect("it runs"),
+                Poll::Pending => thread::park(),
+            }
+        };
+        assert_eq!(outputs.out.len(), 2 * 40 * 20);
+        if waker.1.load(Ordering::Relaxed) > 0 {
+            return;
         }
-    };
-    assert_eq!(outputs.out.len(), 2 * 40 * 20);
-    assert!(waker.1.load(Ordering::Relaxed) > 0, "nothing was waited for");
+    }
+    panic!("nothing was waited for");
 }
 
 #[test]
@@ -146,4 +152,20 @@ fn a_device_with_the_least_limits_and_no_feature() {
     assert_eq!(gpu.attention().caps().workgroup_bytes, 16384);
     check(&gpu, &Spec::new(SHAPE).lse(), 1);
     check(&gpu, &Spec::new(SHAPE).weights(), 2);
+}
+
+/// Rows that belong to no sequence are 0, whatever an earlier call with other lengths wrote there.
+#[test]
+#[ignore = "needs an adapter"]
+fn rows_of_no_sequence_are_zero_in_later_calls() {
+    let gpu = gpu();
+    let spec = Spec::new(Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 8, kv_len: 8, head_dim: 4, value_dim: 4 });
+    let (spec, data) = (spec.packed(1), numbers(32, 1));
+    let run = |end: u32| {
+        let ends = [0, end];
+        gpu.run(&spec, &Inputs::new(&data, &data, &data).packed(&ends, &ends)).expect("it runs").out
+    };
+    assert!(run(8).iter().all(|x| *x != 0.0));
+    let (inside, outside) = (run(5)[..20].to_vec(), run(5)[20..].to_vec());
+    assert!(inside.iter().all(|x| *x != 0.0) && outside == [0.0; 12], "{outside:?}");
 }

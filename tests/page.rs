@@ -30,7 +30,7 @@ fn open(name: &str) -> Option<Browser> {
 
 fn write(name: &str, page: &Page) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.html"));
-    fs::write(&path, page.html()).expect("it can be written");
+    fs::write(&path, page.html().expect("it has layers")).expect("it can be written");
     path
 }
 

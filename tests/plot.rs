@@ -80,8 +80,8 @@ fn long_maps_are_images_with_numbers_beside() {
     let picture = draw(&figure);
     assert!(count(&picture, ENDS[1]) >= 256 * 9, "cells of 3 x 3 pixels");
     assert!(count(&picture, ENDS[0]) > 256 * 500 * 9);
-    let page = Page::pooled("long", &measures).expect("a map").layer("layer 0", &weights, &[]).expect("a weight each");
-    assert!(page.html().contains("4080–4095") && page.html().contains("8176–8191"));
+    let page = Page::pooled("long", &measures).and_then(|page| page.layer("layer 0", &weights, &[])?.html());
+    assert!(page.is_ok_and(|page| page.contains("4080–4095") && page.contains("8176–8191")));
 }
 
 #[test]
@@ -111,6 +111,7 @@ fn pictures_of_wrong_sizes_are_refused() {
     let page = || Page::new("p", &tokens, &tokens);
     assert_eq!(page().layer("layer 0", &[0.0; 10], &[]).err(), input("weights", 10, 9));
     assert_eq!(page().layer("layer 0", &[], &[]).err(), input("weights", 0, 9));
+    assert_eq!(page().html().err(), Some(Error::Zero { name: "the number of layers" }));
     assert_eq!(page().picture(CAT, Grid::new(2, 2)).err(), input("columns", 3, 4));
     let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 4, kv_len: 4, head_dim: 8, value_dim: 8 };
     let rows = Measures::of(&Spec::new(shape)).rows();
@@ -126,7 +127,7 @@ fn pictures_of_wrong_sizes_are_refused() {
 fn a_page_holds_its_data_as_data() {
     let tokens = ["</script><script>alert(1)</script>", "<!--", "/*DATA*/"].map(String::from);
     let page = Page::new("<!--TITLE--> </title>/*DATA*/", &tokens, &tokens).note("a & b");
-    let html = page.layer("layer 0", &[0.25; 18], &[]).expect("two heads").html();
+    let html = page.layer("layer 0", &[0.25; 18], &[]).and_then(|page| page.html()).expect("two heads");
     assert_eq!(html.matches("</script>").count(), html.matches("<script").count());
     assert_eq!(html.matches("<title>").count(), 1);
     let (_, data) = html.split_once("type=\"application/json\">").expect("the data");

@@ -54,7 +54,7 @@ impl Gallery<'_> {
                 self.save(&format!("layer_{n:02}.svg"), figure.svg().as_bytes())?;
             }
         }
-        self.save("index.html", self.page()?.html().as_bytes())?;
+        self.save("index.html", self.page()?.html()?.as_bytes())?;
         self.save("stats.json", serde_json::to_string_pretty(&self.stats()?)?.as_bytes())?;
         self.save("weights.safetensors", &self.weights()?)?;
         println!("wrote       {}: a picture of each layer, stats.json, weights.safetensors", out.display());

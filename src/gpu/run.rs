@@ -80,6 +80,7 @@ impl Gpu {
             None => Session::new(self, &problem).await?,
         };
         upload(self, &session.buffers, inputs)?;
+        session.clear(self).await?;
         let steps = session.bound.steps();
         for step in 0..steps {
             self.submit(&session.bound, step).await?;
@@ -172,7 +173,8 @@ impl Session {
         for view in plan.views() {
             let bytes = view.bytes()?;
             let mut usage = wgpu::BufferUsages::STORAGE;
-            usage.set(wgpu::BufferUsages::COPY_DST, view.is_input());
+            // Outputs are cleared where a call may leave rows unwritten.
+            usage.set(wgpu::BufferUsages::COPY_DST, view.is_input() || problem.view(Tensor::CuQ).is_some());
             usage.set(wgpu::BufferUsages::COPY_SRC, view.is_output());
             buffers.push((view, buffer(gpu, view.tensor.name(), bytes, usage).await?));
             staged += if view.is_output() { bytes } else { 0 };
@@ -185,6 +187,16 @@ impl Session {
         }
         let bound = plan.bind_async(&bindings).await?;
         Ok(Self { bound, buffers, staging })
+    }
+
+    /// Packed sequences need not cover all rows: those that belong to none are 0, not what an earlier call wrote.
+    async fn clear(&self, gpu: &Gpu) -> Result<(), Error> {
+        if self.bound.plan().problem().view(Tensor::CuQ).is_none() {
+            return Ok(());
+        }
+        let outputs = self.buffers.iter().filter(|(view, _)| view.is_output() && !view.is_input());
+        gpu.record("clearing outputs", |encoder| outputs.for_each(|(_, buffer)| encoder.clear_buffer(buffer, 0, None)))
+            .await
     }
 
     async fn read(&self, gpu: &Gpu) -> Result<Outputs<f32>, Error> {

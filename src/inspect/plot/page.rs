@@ -14,8 +14,15 @@ use crate::{
     tensor::Tensor,
 };
 
-/// The page without its data.
-const TEMPLATE: &str = include_str!("page.html");
+/// The page without its style, script and data.
+const TEMPLATE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = concat!(
+    include_str!("page/heads.js"),
+    include_str!("page/tokens.js"),
+    include_str!("page/map.js"),
+    include_str!("page/page.js"),
+);
 
 /// Colours of the page's scale.
 const COLOURS: usize = 256;
@@ -30,7 +37,7 @@ const COLOURS: usize = 256;
 /// use wgpu_attention::inspect::plot::Page;
 /// let tokens = ["a", "cat"].map(String::from);
 /// let page = Page::new("a cat", &tokens, &tokens).layer("layer 0", &[0.5, 0.5, 0.1, 0.9], &[])?;
-/// assert!(page.html().starts_with("<!DOCTYPE html>"));
+/// assert!(page.html()?.starts_with("<!DOCTYPE html>"));
 /// # Ok::<(), wgpu_attention::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -114,9 +121,11 @@ impl Page {
         Ok(self)
     }
 
-    /// The whole page.
-    #[must_use]
-    pub fn html(&self) -> String {
+    /// The whole page. Refused: no layer.
+    pub fn html(&self) -> Result<String, Error> {
+        if self.layers.is_empty() {
+            return Err(Error::Zero { name: "the number of layers" });
+        }
         let colour = |n: usize| format!("#{:x}", VIRIDIS.eval_rational(n, COLOURS));
         let data = json!({
             "title": self.title,
@@ -131,8 +140,16 @@ impl Page {
         // Inside a script element, nothing may look like its end.
         let data = data.to_string().replace('<', "\\u003c");
         let title = self.title.replace('&', "&amp;").replace('<', "&lt;");
-        // The data first: its place is the one that a title could imitate.
-        TEMPLATE.replacen("/*DATA*/", &data, 1).replacen("<!--TITLE-->", &title, 1)
+        // In their order in the template, so that no part is looked into for the mark of another.
+        let parts =
+            [("<!--TITLE-->", title.as_str()), ("/*STYLE*/", STYLE), ("/*DATA*/", &data), ("/*SCRIPT*/", SCRIPT)];
+        let (mut page, mut rest) = (String::new(), TEMPLATE);
+        for (mark, part) in parts {
+            let (before, after) = rest.split_once(mark).unwrap_or((rest, ""));
+            page.extend([before, part]);
+            rest = after;
+        }
+        Ok(page + rest)
     }
 }
 
