@@ -5,15 +5,18 @@ mod bound;
 mod caps;
 mod check;
 mod dtype;
+mod embed;
 mod error;
 mod explain;
 mod gpu;
 pub mod inspect;
 pub mod kernels;
 mod layout;
+mod linear;
 mod mask;
 mod measures;
 mod merge;
+mod norm;
 pub mod params;
 mod pipelines;
 mod plan;
@@ -35,14 +38,17 @@ pub use crate::{
     bound::{Bindings, Bound},
     caps::{Caps, DeviceKind},
     dtype::DType,
+    embed::Embed,
     error::Error,
     explain::Explanation,
     gpu::{Gpu, Progress},
     kernels::Algorithm,
     layout::{Layout, Order},
+    linear::{Activation, Linear, MAX_WIDTH},
     mask::{Align, Band, MAX_LEN, Mask},
     measures::{MAX_RANGES, MAX_TOP, MapOf, Measures, Pool, ROW_MEASURES},
     merge::Merge,
+    norm::Norm,
     plan::{Attention, Plan},
     problem::Problem,
     rope::{Angles, Pairs, Rope, Rotary},

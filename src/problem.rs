@@ -1,6 +1,9 @@
 //! Everything that can be planned.
 
-use crate::{error::Error, measures::Measures, merge::Merge, rope::Rope, spec::Spec, tensor::Tensor, view::View};
+use crate::{
+    embed::Embed, error::Error, linear::Linear, measures::Measures, merge::Merge, norm::Norm, rope::Rope, spec::Spec,
+    tensor::Tensor, view::View,
+};
 
 /// What to compute: plain data, and the key under which plans are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +17,12 @@ pub enum Problem {
     Merge(Merge),
     /// Measures of attention weights.
     Measures(Measures),
+    /// A linear layer.
+    Linear(Linear),
+    /// Normalisation of rows.
+    Norm(Norm),
+    /// Rows of a table by number.
+    Embed(Embed),
 }
 
 impl Problem {
@@ -24,6 +33,9 @@ impl Problem {
             Self::Rope(rope) => rope.check()?,
             Self::Merge(merge) => merge.check()?,
             Self::Measures(measures) => measures.check()?,
+            Self::Linear(linear) => linear.check()?,
+            Self::Norm(norm) => norm.check()?,
+            Self::Embed(embed) => embed.check()?,
         }
         self.views().try_for_each(|view| view.check())
     }
@@ -36,6 +48,9 @@ impl Problem {
             Self::Rope(rope) => rope.view(tensor),
             Self::Merge(merge) => merge.view(tensor),
             Self::Measures(measures) => measures.view(tensor),
+            Self::Linear(linear) => linear.view(tensor),
+            Self::Norm(norm) => norm.view(tensor),
+            Self::Embed(embed) => embed.view(tensor),
         }
     }
 
@@ -52,6 +67,9 @@ impl Problem {
             Self::Rope(rope) => rope.shared_buffer,
             Self::Merge(merge) => merge.shared_buffer,
             Self::Measures(measures) => measures.spec.shared_buffer,
+            Self::Linear(linear) => linear.shared_buffer,
+            Self::Norm(norm) => norm.shared_buffer,
+            Self::Embed(embed) => embed.shared_buffer,
         }
     }
 }
@@ -91,6 +109,9 @@ problems! {
     Rope from Rope,
     Merge from Merge,
     Measures from Measures,
+    Linear from Linear,
+    Norm from Norm,
+    Embed from Embed,
 }
 
 impl From<&Problem> for Problem {

@@ -1,139 +1,196 @@
-//! Problems without tiles, each invocation with a vec4 of its own: rotations, merges, small inputs into the workspace.
+//! Linear: rows times a weight matrix, and what follows. Shader `shaders/linear.wgsl`, oracle
+//! [`reference::linear`](crate::reference::linear).
 
-use super::{
-    Kernel, Pack,
-    program::{Builder, Window, over, place},
-    region::{Axis, Operand, Region, Span, cut},
-};
+use super::{Shader, Workgroup, forward::Lanes};
 use crate::{
+    caps::{Caps, DeviceKind},
     error::Error,
-    merge::Merge,
+    linear::{Activation, Linear as Problem},
     params::Params,
-    problem::Problem,
-    rope::{Angles, Rope, Rotary},
+    shader::{
+        ACTIVATION, Access, LANES, LINEAR_FEW, LINEAR_ROWS, LINEAR_TILE, NO_RESIDUAL, NO_SHIFT, PARAMS, RESIDUAL,
+        ROW_ALONE, ROW_SHUFFLE, SHIFT, Text,
+    },
     tensor::Tensor,
-    view::View,
 };
 
-impl Builder<'_> {
-    /// A rotation alone.
-    pub(super) fn rope(&mut self, rope: &Rope) -> Result<(), Error> {
-        let kernel = Kernel::Rotary(super::Rotary::new(rope, self.caps)?);
-        let (Some(from), Some(to)) = (rope.view(Tensor::Q), rope.view(Tensor::Out)) else { return Ok(()) };
-        self.rotate(kernel, [from, to], Some(rope.rotary), |tensor| rope.view(tensor))
+/// Up to so many rows, a tile of rows would be mostly empty.
+const FEW: u32 = 8;
+
+/// Rows of a block of few: what registers hold beside the weights.
+const FEW_ROWS: u32 = 4;
+
+/// How a workgroup shares its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Form {
+    /// Slices of so many vec4 of the inputs in workgroup memory.
+    Tile { slice: u32 },
+    /// Rows of x in registers.
+    Rows,
+    /// So many rows, the inputs shared by all invocations.
+    Few { rows: u32 },
+}
+
+/// A linear kernel that fits its device. Equal values are the same shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Linear {
+    inputs: u32,
+    outputs: u32,
+    form: Form,
+    lanes: Lanes,
+    /// How many neighbours in a subgroup load weights for each other; 0 for none.
+    neighbours: u32,
+    activation: Activation,
+    x: Access,
+    weight: Access,
+    shift: Option<Access>,
+    residual: Option<Access>,
+    out: Access,
+    shared_buffer: bool,
+}
+
+impl Linear {
+    /// Its name.
+    pub const NAME: &'static str = "linear";
+
+    /// The kernel for a layer, or why there is none.
+    pub fn new(problem: &Problem, caps: &Caps) -> Result<Self, Error> {
+        problem.check()?;
+        let [rows, inputs, outputs] = problem.sizes();
+        let cpu = caps.kind == DeviceKind::Cpu;
+        // Software drivers gather 16-bit words one by one: 32-bit words it is.
+        let access = |tensor| problem.view(tensor).map(|view| Access::of(&view, caps.f16 && !cpu));
+        let (Some(x), Some(weight), Some(out)) = (access(Tensor::X), access(Tensor::Weight), access(Tensor::Out))
+        else {
+            return Err(Error::NoOutput); // every layer has all three
+        };
+        let (form, lanes) = form(rows, caps)?;
+        Ok(Self {
+            inputs,
+            outputs,
+            form,
+            lanes,
+            neighbours: if form == Form::Rows { caps.neighbours() } else { 0 },
+            activation: problem.activation,
+            x,
+            weight,
+            shift: access(Tensor::Shift),
+            residual: access(Tensor::Residual),
+            out,
+            shared_buffer: problem.shared_buffer,
+        })
     }
 
-    /// Rows `[batch, heads, rows, dim]` of `q` into `out`, whose rows are keys of the region where they are appended.
-    pub(super) fn rotate(
-        &mut self,
-        kernel: Kernel,
-        [from, to]: [View; 2],
-        turn: Option<Rotary>,
-        table: impl Fn(Tensor) -> Option<View>,
-    ) -> Result<(), Error> {
-        let [batch, heads, len, dim] = from.sizes;
-        let appends = to.tensor != Tensor::Out;
-        let to_rows = if appends { Axis::Keys } else { Axis::Rows };
-        let [b, h] = [Span::Along(Axis::Batch, 0), Span::Along(Axis::Heads, 0)];
-        let row_spans = |axis| [b, h, Span::Along(axis, 0), Span::Whole];
-        let mut operands = vec![
-            Operand { binding: "q", view: from, spans: row_spans(Axis::Rows) },
-            Operand { binding: "out", view: to, spans: row_spans(to_rows) },
-        ];
-        // Tables of rows go along with the rows; tables of positions are wanted anywhere.
-        let by_row = turn.is_some_and(|turn| turn.angles == Angles::Rows);
-        for tensor in [Tensor::Cos, Tensor::Sin, Tensor::Positions, Tensor::KvLens] {
-            let Some(view) = table(tensor) else { continue };
-            let own = by_row && matches!(tensor, Tensor::Cos | Tensor::Sin);
-            let spans = if own { [b, Span::Whole, Span::Along(Axis::Rows, 0), Span::Whole] } else { [Span::Whole; 4] };
-            operands.push(Operand { binding: tensor.name(), view, spans });
+    /// Rows of a block.
+    pub(super) const fn rows(&self) -> u32 {
+        match self.form {
+            Form::Few { rows } => rows,
+            Form::Tile { .. } | Form::Rows => self.lanes.ty * self.lanes.rm,
         }
-        let keys = if appends { to.sizes[2] } else { len };
-        let whole = Region { batch: 0..batch, heads: 0..heads, rows: 0..len, keys: 0..keys };
-        for piece in cut(whole, &operands, self.limits(u32::MAX), |_| None)? {
-            for keys in piece.parts {
-                let region = piece.region.over(keys);
-                let windows = self.windows(&operands, &region);
-                let place = |binding| place(&operands, &windows, binding);
-                let vec4s = u64::from(dim.div_ceil(4));
-                let blocks = region.rows.len() as u64 * vec4s;
-                let params = Params {
-                    q_at: place("q"),
-                    out_at: place("out"),
-                    angles_at: place("cos"),
-                    q_len: len,
-                    kv_len: to.sizes[2],
-                    group: 1,
-                    blocks: blocks as u32,
-                    positions: table(Tensor::Cos).map_or(0, |view| view.sizes[2]),
-                    ..over(&region, Params::default())
-                };
-                let items = blocks * (region.heads.len() * region.batch.len()) as u64;
-                self.dispatch(kernel, windows, params, items, 32)?;
-            }
-        }
-        Ok(())
     }
 
-    /// Parts that the caller has into out.
-    pub(super) fn merge(&mut self, merge: &Merge) -> Result<(), Error> {
-        let kernel = Kernel::Merge(super::Merge::new(merge, self.caps)?);
-        let (problem, parts) = (Problem::from(merge), merge.parts);
-        let [b, h, r] = [Axis::Batch, Axis::Heads, Axis::Rows].map(|axis| Span::Along(axis, 0));
-        let mut operands = Vec::new();
-        for view in problem.views() {
-            let spans = match view.tensor {
-                Tensor::Parts | Tensor::PartLses => [Span::Whole, h, r, Span::Whole],
-                Tensor::Out | Tensor::Lse => [b, h, r, Span::Whole],
-                _ => [Span::Whole; 4],
-            };
-            operands.push(Operand { binding: view.tensor.name(), view, spans });
-        }
-        let Some(out) = problem.view(Tensor::Out) else { return Ok(()) };
-        let [batch, heads, len, dim] = out.sizes;
-        let sinks = problem.view(Tensor::Sinks);
-        if let Some(sinks) = &sinks {
-            self.program.workspace_bytes = sinks.bytes()?;
-            self.pack(sinks, 0, problem.shared_buffer())?;
-        }
-        let whole = Region { batch: 0..batch, heads: 0..heads, rows: 0..len, keys: 0..1 };
-        for piece in cut(whole, &operands, self.limits(1), |_| None)? {
-            let region = piece.region;
-            let mut windows = self.windows(&operands, &region);
-            let place = |binding| place(&operands, &windows, binding);
-            let step =
-                |tensor| problem.view(tensor).map_or(0, |view| view.layout.batch.wrapping_mul(batch.into()) as u32);
-            let blocks = region.rows.len() as u64 * u64::from(dim.div_ceil(4));
-            let params = Params {
-                q_at: place("parts"),
-                states_at: place("part_lses"),
-                out_at: place("out"),
-                lse_at: place("lse"),
-                parts,
-                part_step: step(Tensor::Parts),
-                state_step: step(Tensor::PartLses),
-                group: 1,
-                blocks: blocks as u32,
-                ..over(&region, Params::default())
-            };
-            windows.push(self.workspace(0..self.program.workspace_bytes));
-            let items = blocks * (region.heads.len() * region.batch.len()) as u64;
-            self.dispatch(kernel, windows, params, items, 16 * u64::from(parts))?;
-        }
-        Ok(())
+    /// vec4 of outputs of a block.
+    pub(super) const fn columns(&self) -> u32 {
+        self.lanes.tx * self.lanes.rn
     }
 
-    /// Copies a small input to a word of the workspace.
-    pub(super) fn pack(&mut self, view: &View, word: u64, shared_buffer: bool) -> Result<(), Error> {
-        let (bytes, words) = (view.bytes()?, view.bytes()? / 4);
-        let max = self.limits(1).window;
-        if bytes > max {
-            return Err(Error::BindingLimit { name: view.tensor.name(), bytes, max });
+    /// Parameters with the ends of its loops.
+    pub(super) fn loops(&self, params: Params) -> Params {
+        let slice_vec4s = if let Form::Tile { slice } = self.form { slice } else { 0 };
+        Params { head_vec4s: self.inputs.div_ceil(4), slice_vec4s, ..params }
+    }
+}
+
+/// How to share a block of so many rows, and among whom; `rn` of the lanes are vec4 of outputs.
+fn form(rows: u32, caps: &Caps) -> Result<(Form, Lanes), Error> {
+    let cpu = caps.kind == DeviceKind::Cpu;
+    let few = Form::Few { rows: rows.min(FEW_ROWS) };
+    // Weights that are shuffled make up for more rows; compilers that do not unroll want few.
+    let [rm, rn] = match (caps.unrolls, caps.neighbours() > 0) {
+        (false, _) => [1, 2],
+        (true, false) => [2, 2],
+        (true, true) if rows <= 16 => [2, 4],
+        (true, true) => [4, 2],
+    };
+    let candidates = match (cpu, rows <= FEW) {
+        (true, true) => vec![(few, Lanes { tx: 1, ty: 8, rm: 1, rn: 1 })],
+        (true, false) => vec![(Form::Rows, Lanes { tx: 1, ty: 8, rm, rn })],
+        (false, true) => vec![(few, Lanes { tx: 1, ty: 64, rm: 1, rn: 1 })],
+        // The slices of either take less than 16 KiB.
+        (false, false) => [16, 8].map(|n| (Form::Tile { slice: 4 }, Lanes { tx: n, ty: n, rm: 4, rn: 1 })).into(),
+    };
+    let needs = |lanes: &Lanes| lanes.tx * lanes.ty;
+    let least = candidates.iter().map(|(_, lanes)| needs(lanes)).min().unwrap_or(0);
+    candidates.into_iter().find(|(_, lanes)| needs(lanes) <= caps.invocations).ok_or_else(|| {
+        let because = format!("it needs {least} invocations, the device has {}", caps.invocations);
+        Error::Kernel { kernel: Linear::NAME, because }
+    })
+}
+
+impl Shader for Linear {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn source(&self) -> String {
+        const MAIN: &str = include_str!("../../shaders/linear.wgsl");
+        let text = Text::new(self.shared_buffer).constant("INPUTS", self.inputs).constant("VALUE_DIM", self.outputs);
+        let text = text.constant("BR", self.rows()).constant("BC", self.columns());
+        let text = text.constant("TX", self.lanes.tx).constant("TY", self.lanes.ty);
+        let text = text.constant("RM", self.lanes.rm).constant("COLS", self.lanes.rn);
+        let text = text.constant("SHARED_KEYS", self.neighbours).constant("GROUP", (self.neighbours / 4).max(1));
+        let mut text = text.constant("ACTIVATION", self.activation as u32);
+        if let Form::Tile { slice } = self.form {
+            text = text.constant("DS", slice);
         }
-        let small = Window { binding: "small", tensor: view.tensor, bytes: 0..bytes };
-        let workspace = self.workspace(0..(word + words) * 4);
-        let params = Params { pack_at: word as u32, ..Params::default() };
-        let kernel = Kernel::Pack(Pack { shared_buffer });
-        self.dispatch(kernel, vec![small, workspace], params, words, 1)
+        text = text.load("x", 30, self.x, "INPUTS").load("weight", 31, self.weight, "INPUTS").store_out(self.out);
+        text = text.join_shift(self.shift).join_residual(self.residual);
+        let products = match self.form {
+            Form::Tile { .. } => LINEAR_TILE,
+            Form::Rows => LINEAR_ROWS,
+            Form::Few { .. } => LINEAR_FEW,
+        };
+        text.join(&[
+            PARAMS,
+            LANES,
+            if self.neighbours > 0 { ROW_SHUFFLE } else { ROW_ALONE },
+            ACTIVATION,
+            products,
+            MAIN,
+        ])
+        .finish()
+    }
+
+    fn workgroup(&self) -> Workgroup {
+        let (rows, columns, invocations) = (self.rows(), self.columns(), self.lanes.tx * self.lanes.ty);
+        let bytes = match self.form {
+            Form::Tile { slice } => 16 * (rows + 4 * columns) * (slice + 1),
+            Form::Rows => 0,
+            Form::Few { .. } => 16 * rows * invocations,
+        };
+        Workgroup { invocations, bytes, rows, keys: 4 * columns, grouped: false }
+    }
+
+    fn loads(&self) -> String {
+        let shared = if self.neighbours > 0 { "; weights shuffled between neighbours" } else { "" };
+        format!("x {}; weight {}; out {}{shared}", self.x.words(), self.weight.words(), self.out.words())
+    }
+}
+
+impl Text {
+    /// What a layer adds to each row, where it adds something.
+    pub(super) fn join_shift(self, shift: Option<Access>) -> Self {
+        match shift {
+            Some(shift) => self.load("shift", 32, shift, "VALUE_DIM").join(&[SHIFT]),
+            None => self.join(&[NO_SHIFT]),
+        }
+    }
+
+    /// What a layer adds to each element, where it adds something.
+    pub(super) fn join_residual(self, residual: Option<Access>) -> Self {
+        match residual {
+            Some(residual) => self.load("residual", 33, residual, "VALUE_DIM").join(&[RESIDUAL]),
+            None => self.join(&[NO_RESIDUAL]),
+        }
     }
 }

@@ -8,12 +8,16 @@ mod attention;
 mod classify;
 mod clear;
 mod decode;
+mod elementwise;
+mod embed;
 mod forward;
+mod layers;
 mod linear;
 mod look;
 mod matrix;
 mod measure;
 mod merge;
+mod norm;
 mod pack;
 mod pool;
 mod program;
@@ -35,9 +39,12 @@ pub use self::{
     classify::Classify,
     clear::Clear,
     decode::Decode,
+    embed::Embed,
+    linear::Linear,
     matrix::Matrix,
     measure::Measure,
     merge::Merge,
+    norm::Norm,
     pack::Pack,
     pool::Pool,
     program::{Group, Program, Step, Window},
@@ -124,11 +131,17 @@ pub enum Kernel {
     Pool(Pool),
     /// The largest weights.
     Top(Top),
+    /// A linear layer.
+    Linear(Linear),
+    /// Rows normalised.
+    Norm(Norm),
+    /// Rows of a table.
+    Embed(Embed),
 }
 
 impl Kernel {
     /// The names of all kernels.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 17] = [
         Tile::NAME,
         Row::NAME,
         Decode::NAME,
@@ -143,6 +156,9 @@ impl Kernel {
         Receive::NAME,
         Pool::NAME,
         Top::NAME,
+        Linear::NAME,
+        Norm::NAME,
+        Embed::NAME,
     ];
 
     /// What it tells of itself.
@@ -163,6 +179,9 @@ impl Kernel {
             Self::Receive(kernel) => kernel,
             Self::Pool(kernel) => kernel,
             Self::Top(kernel) => kernel,
+            Self::Linear(kernel) => kernel,
+            Self::Norm(kernel) => kernel,
+            Self::Embed(kernel) => kernel,
         }
     }
 

@@ -93,6 +93,9 @@ impl Program {
             Problem::Measures(measures) => attention::build(&mut builder, &measures.spec, choice, Some(measures))?,
             Problem::Rope(rope) => builder.rope(rope)?,
             Problem::Merge(merge) => builder.merge(merge)?,
+            Problem::Linear(linear) => builder.linear(linear)?,
+            Problem::Norm(norm) => builder.norm(norm)?,
+            Problem::Embed(embed) => builder.embed(embed)?,
         }
         Ok(builder.program)
     }

@@ -22,8 +22,10 @@ pub(super) trait Real:
     fn of_integer(n: i64) -> Self;
     fn to_f32(self) -> f32;
     fn abs(self) -> Self;
+    fn atan(self) -> Self;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
+    fn sqrt(self) -> Self;
     fn tanh(self) -> Self;
     fn max(self, other: Self) -> Self;
 }
@@ -45,12 +47,20 @@ macro_rules! real {
                 $T::abs(self)
             }
 
+            fn atan(self) -> Self {
+                $T::atan(self)
+            }
+
             fn exp(self) -> Self {
                 $T::exp(self)
             }
 
             fn ln(self) -> Self {
                 $T::ln(self)
+            }
+
+            fn sqrt(self) -> Self {
+                $T::sqrt(self)
             }
 
             fn tanh(self) -> Self {

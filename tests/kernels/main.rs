@@ -1,6 +1,7 @@
 //! Kernels on a device: against the oracle, with faults that must be caught, and at length. Needs an adapter.
 
 mod features;
+mod layers;
 mod long;
 mod measures;
 mod mutants;
