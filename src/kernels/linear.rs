@@ -14,8 +14,8 @@ use crate::{
     tensor::Tensor,
 };
 
-/// Up to so many rows, a tile of rows would be mostly empty.
-const FEW: u32 = 8;
+/// Up to so many rows, on CPUs and on GPUs, a block of rows would be mostly empty.
+const FEW: [u32; 2] = [4, 8];
 
 /// Rows of a block of few: what registers hold beside the weights.
 const FEW_ROWS: u32 = 4;
@@ -105,14 +105,10 @@ impl Linear {
 fn form(rows: u32, caps: &Caps) -> Result<(Form, Lanes), Error> {
     let cpu = caps.kind == DeviceKind::Cpu;
     let few = Form::Few { rows: rows.min(FEW_ROWS) };
-    // Weights that are shuffled make up for more rows; compilers that do not unroll want few.
-    let [rm, rn] = match (caps.unrolls, caps.neighbours() > 0) {
-        (false, _) => [1, 2],
-        (true, false) => [2, 2],
-        (true, true) if rows <= 16 => [2, 4],
-        (true, true) => [4, 2],
-    };
-    let candidates = match (cpu, rows <= FEW) {
+    // Weights that are shuffled are cheap, and more of them use each row more often.
+    let rn = if caps.neighbours() > 0 { 4 } else { 2 };
+    let rm = if caps.unrolls && rows > 8 { 2 } else { 1 };
+    let candidates = match (cpu, rows <= FEW[usize::from(!cpu)]) {
         (true, true) => vec![(few, Lanes { tx: 1, ty: 8, rm: 1, rn: 1 })],
         (true, false) => vec![(Form::Rows, Lanes { tx: 1, ty: 8, rm, rn })],
         (false, true) => vec![(few, Lanes { tx: 1, ty: 64, rm: 1, rn: 1 })],

@@ -116,6 +116,7 @@ fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
             ("out", WRITTEN),
             ("ACTIVATION", "0 1 2 3 4"),
             ("RM", "1 2 4"),
+            ("COLS", "1 2 4"),
             ("SHARED_KEYS", "0 4 8"),
         ],
         "norm" => {
