@@ -5,8 +5,8 @@
 // Grid              work items: blocks of rows, blocks of outputs
 //
 // Needs      INPUTS VALUE_DIM BR BC RM COLS (preamble), params.wgsl, lanes.wgsl, load_x, load_weight, store_out, activation.wgsl,
-//            shift.wgsl or no_shift.wgsl, residual.wgsl or no_residual.wgsl, row_alone.wgsl or row_shuffle.wgsl, and one of
-//            linear_tile.wgsl, linear_rows.wgsl, linear_few.wgsl
+//            shift.wgsl or no_shift.wgsl, residual.wgsl or no_residual.wgsl, and linear_matrix.wgsl, or row_alone.wgsl or
+//            row_shuffle.wgsl and one of linear_tile.wgsl, linear_rows.wgsl, linear_few.wgsl
 // Host       src/kernels/linear.rs
 // Reference  src/reference/linear.rs
 //

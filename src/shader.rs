@@ -70,6 +70,7 @@ parts! {
     LINEAR_TILE = "linear_tile.wgsl",
     LINEAR_ROWS = "linear_rows.wgsl",
     LINEAR_FEW = "linear_few.wgsl",
+    LINEAR_MATRIX = "linear_matrix.wgsl",
     ACTIVATION = "activation.wgsl",
     SHIFT = "shift.wgsl",
     NO_SHIFT = "no_shift.wgsl",

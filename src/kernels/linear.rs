@@ -4,12 +4,13 @@
 use super::{Shader, Workgroup, forward::Lanes};
 use crate::{
     caps::{Caps, DeviceKind},
+    dtype::DType,
     error::Error,
     linear::{Activation, Linear as Problem},
     params::Params,
     shader::{
-        ACTIVATION, Access, LANES, LINEAR_FEW, LINEAR_ROWS, LINEAR_TILE, NO_RESIDUAL, NO_SHIFT, PARAMS, RESIDUAL,
-        ROW_ALONE, ROW_SHUFFLE, SHIFT, Text,
+        ACTIVATION, Access, LANES, LINEAR_FEW, LINEAR_MATRIX, LINEAR_ROWS, LINEAR_TILE, NO_RESIDUAL, NO_SHIFT, PARAMS,
+        RESIDUAL, ROW_ALONE, ROW_SHUFFLE, SHIFT, Text,
     },
     tensor::Tensor,
 };
@@ -20,6 +21,12 @@ const FEW: [u32; 2] = [4, 8];
 /// Rows of a block of few: what registers hold beside the weights.
 const FEW_ROWS: u32 = 4;
 
+/// vec4 of the inputs that matrices have in workgroup memory at a time: 2 matrices of 16 or 4 of 8.
+const MATRIX_SLICE: u32 = 8;
+
+/// Matrices of outputs of a block.
+const MATRIX_COLUMNS: u32 = 4;
+
 /// How a workgroup shares its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Form {
@@ -29,6 +36,8 @@ enum Form {
     Rows,
     /// So many rows, the inputs shared by all invocations.
     Few { rows: u32 },
+    /// Cooperative matrices: rows and columns of one, matrices of rows of a subgroup, subgroups and their invocations.
+    Matrix { size: u32, row_matrices: u32, subgroups: [u32; 2] },
 }
 
 /// A linear kernel that fits its device. Equal values are the same shader.
@@ -64,7 +73,12 @@ impl Linear {
         else {
             return Err(Error::NoOutput); // every layer has all three
         };
-        let (form, lanes) = form(rows, caps)?;
+        // Matrices multiply what is already f16, and lose nothing.
+        let halves = [Tensor::X, Tensor::Weight]
+            .iter()
+            .all(|&tensor| problem.view(tensor).is_some_and(|view| view.dtype == DType::F16));
+        let matrix = matrix(caps).filter(|_| halves && !cpu && rows > FEW[1]);
+        let (form, lanes) = matrix.map_or_else(|| form(rows, caps), Ok)?;
         Ok(Self {
             inputs,
             outputs,
@@ -82,11 +96,8 @@ impl Linear {
     }
 
     /// Rows of a block.
-    pub(super) const fn rows(&self) -> u32 {
-        match self.form {
-            Form::Few { rows } => rows,
-            Form::Tile { .. } | Form::Rows => self.lanes.ty * self.lanes.rm,
-        }
+    pub(super) fn rows(&self) -> u32 {
+        self.workgroup().rows
     }
 
     /// vec4 of outputs of a block.
@@ -94,11 +105,54 @@ impl Linear {
         self.lanes.tx * self.lanes.rn
     }
 
+    /// vec4 of the inputs that lie in workgroup memory at a time; 0 for a form that has none there.
+    const fn slice(&self) -> u32 {
+        match self.form {
+            Form::Tile { slice } => slice,
+            Form::Matrix { .. } => MATRIX_SLICE,
+            Form::Rows | Form::Few { .. } => 0,
+        }
+    }
+
     /// Parameters with the ends of its loops.
     pub(super) fn loops(&self, params: Params) -> Params {
-        let slice_vec4s = if let Form::Tile { slice } = self.form { slice } else { 0 };
-        Params { head_vec4s: self.inputs.div_ceil(4), slice_vec4s, ..params }
+        Params { head_vec4s: self.inputs.div_ceil(4), slice_vec4s: self.slice(), ..params }
     }
+}
+
+/// How to share a block among matrices, the largest that fits; `None` where the device has none, or not of a known number of
+/// invocations.
+fn matrix(caps: &Caps) -> Option<(Form, Lanes)> {
+    let size = caps.matrix.filter(|_| caps.f16)?;
+    let [lanes, most] = caps.subgroups?;
+    if lanes != most || !(8..=64).contains(&lanes) {
+        return None;
+    }
+    let shared = |[groups, row_matrices]: [u32; 2]| {
+        let (tx, rows) = (size / 4, groups * row_matrices * size);
+        let ty = groups * lanes / tx;
+        let form = Form::Matrix { size, row_matrices, subgroups: [groups, lanes] };
+        (form, Lanes { tx, ty, rm: rows / ty, rn: MATRIX_COLUMNS })
+    };
+    let fits = |(form, lanes): &(Form, Lanes)| {
+        let Workgroup { invocations, bytes, .. } = workgroup(*form, *lanes);
+        // Fewer rows than invocations along them would leave some with none.
+        lanes.rm > 0 && invocations <= caps.invocations && bytes <= caps.workgroup_bytes
+    };
+    [[4, 2], [4, 1], [2, 2], [2, 1], [1, 2], [1, 1]].map(shared).into_iter().find(fits)
+}
+
+/// What a workgroup of a form takes.
+fn workgroup(form: Form, lanes: Lanes) -> Workgroup {
+    let (invocations, columns) = (lanes.tx * lanes.ty, lanes.tx * lanes.rn);
+    let all = lanes.ty * lanes.rm;
+    let (rows, bytes) = match form {
+        Form::Tile { slice } => (all, 16 * (all + 4 * columns) * (slice + 1)),
+        Form::Rows => (all, 0),
+        Form::Few { rows } => (rows, 16 * rows * invocations),
+        Form::Matrix { size, .. } => (all, 2 * (all + 4 * columns) * (4 * MATRIX_SLICE + 8) + 4 * all * size),
+    };
+    Workgroup { invocations, bytes, rows, keys: 4 * columns, grouped: false }
 }
 
 /// How to share a block of so many rows, and among whom; `rn` of the lanes are vec4 of outputs.
@@ -136,39 +190,35 @@ impl Shader for Linear {
         let text = text.constant("RM", self.lanes.rm).constant("COLS", self.lanes.rn);
         let text = text.constant("SHARED_KEYS", self.neighbours).constant("GROUP", (self.neighbours / 4).max(1));
         let mut text = text.constant("ACTIVATION", self.activation as u32);
-        if let Form::Tile { slice } = self.form {
-            text = text.constant("DS", slice);
+        if self.slice() > 0 {
+            text = text.constant("DS", self.slice());
+        }
+        if let Form::Matrix { size, row_matrices, subgroups: [groups, lanes] } = self.form {
+            text = text.matrices(size).constant("T", size).constant("RT", row_matrices);
+            text = text.constant("GROUPS", groups).constant("SIZE", lanes);
         }
         text = text.load("x", 30, self.x, "INPUTS").load("weight", 31, self.weight, "INPUTS").store_out(self.out);
         text = text.join_shift(self.shift).join_residual(self.residual);
-        let products = match self.form {
-            Form::Tile { .. } => LINEAR_TILE,
-            Form::Rows => LINEAR_ROWS,
-            Form::Few { .. } => LINEAR_FEW,
+        let products: &[&str] = match self.form {
+            Form::Tile { .. } => &[ROW_ALONE, LINEAR_TILE],
+            Form::Rows if self.neighbours > 0 => &[ROW_SHUFFLE, LINEAR_ROWS],
+            Form::Rows => &[ROW_ALONE, LINEAR_ROWS],
+            Form::Few { .. } => &[ROW_ALONE, LINEAR_FEW],
+            Form::Matrix { .. } => &[LINEAR_MATRIX],
         };
-        text.join(&[
-            PARAMS,
-            LANES,
-            if self.neighbours > 0 { ROW_SHUFFLE } else { ROW_ALONE },
-            ACTIVATION,
-            products,
-            MAIN,
-        ])
-        .finish()
+        text.join(&[PARAMS, LANES, ACTIVATION]).join(products).join(&[MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {
-        let (rows, columns, invocations) = (self.rows(), self.columns(), self.lanes.tx * self.lanes.ty);
-        let bytes = match self.form {
-            Form::Tile { slice } => 16 * (rows + 4 * columns) * (slice + 1),
-            Form::Rows => 0,
-            Form::Few { .. } => 16 * rows * invocations,
-        };
-        Workgroup { invocations, bytes, rows, keys: 4 * columns, grouped: false }
+        workgroup(self.form, self.lanes)
     }
 
     fn loads(&self) -> String {
-        let shared = if self.neighbours > 0 { "; weights shuffled between neighbours" } else { "" };
+        let shared = match self.form {
+            Form::Matrix { size, .. } => format!("; {size} x {size} matrices"),
+            _ if self.neighbours > 0 => "; weights shuffled between neighbours".into(),
+            _ => String::new(),
+        };
         format!("x {}; weight {}; out {}{shared}", self.x.words(), self.weight.words(), self.out.words())
     }
 }

@@ -80,13 +80,19 @@ fn verdict(gpu: &Gpu, attention: &Attention, problem: &Problem, reach: f32) -> R
     checked(gpu, problem, &case, &buffers).map(|()| plan.steps())
 }
 
-/// The same by the kernels that a GPU with WebGPU's least means would take.
-fn verdict_as_gpu(gpu: &Gpu, problem: &Problem, compiled: &mut Compiled) -> Result<(), String> {
-    let program = Program::new(problem, &Caps::webgpu(), Choice::Suggested).map_err(text)?;
+/// The same by the kernels that a device with these means would take.
+fn verdict_by(gpu: &Gpu, caps: &Caps, problem: &Problem, compiled: &mut Compiled) -> Result<(), String> {
+    let program = Program::new(problem, caps, Choice::Suggested).map_err(text)?;
     let case = case(problem, 1.0);
     let buffers = Buffers::new(gpu, &case, problem.views());
     program::run(gpu, &program, &buffers, compiled, |text| text);
     checked(gpu, problem, &case, &buffers)
+}
+
+/// This device as if it were a GPU, with its matrices; `None` where it has none.
+fn with_matrices(gpu: &Gpu) -> Option<Caps> {
+    let caps = Caps { kind: DeviceKind::Other, ..gpu.attention().caps().clone() };
+    caps.matrix.map(|_| caps)
 }
 
 fn linears() -> Vec<Problem> {
@@ -148,9 +154,27 @@ fn layers_match_the_oracle() {
     let mut compiled = Compiled::new();
     for (n, problem) in [linears(), norms(), embeds()].concat().iter().enumerate() {
         failures.add(|| format!("{problem:?}"), verdict(&gpu, &devices[n % 2], problem, 1.0).map(drop));
-        failures.add(|| format!("as a GPU {problem:?}"), verdict_as_gpu(&gpu, problem, &mut compiled));
+        failures.add(|| format!("as a GPU {problem:?}"), verdict_by(&gpu, &Caps::webgpu(), problem, &mut compiled));
     }
     failures.finish("layers match the oracle");
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn matrices_match_the_oracle() {
+    let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
+    let Some(caps) = with_matrices(&gpu) else { return println!("no matrices on this device") };
+    let mut compiled = Compiled::new();
+    for (n, [rows, inputs, outputs]) in SIZES.into_iter().enumerate().skip(5) {
+        let layer = Linear::new(rows, inputs, outputs).x_type(DType::F16).weight_type(DType::F16);
+        let layer = layer.out_type(TYPES[n % 3]).shift().activation(ACTIVATIONS[n % 5]);
+        let layer = if n % 2 == 0 { layer.residual() } else { layer.out_layout(gappy(outputs, 3)) };
+        let problem = Problem::from(layer);
+        let program = Program::new(&problem, &caps, Choice::Suggested).expect("a legal problem");
+        assert!(program.kernels[0].needs().matrices, "{problem:?} has no matrices");
+        failures.add(|| format!("{problem:?}"), verdict_by(&gpu, &caps, &problem, &mut compiled));
+    }
+    failures.finish("matrices match the oracle");
 }
 
 /// Tensors longer than a binding, cut along rows and along the rows of weights and tables.
@@ -224,6 +248,12 @@ const ROWS: [Mutant; 2] = [
     mutant("another output's weights", "4 * (block.c0 + j) + n", "4 * (block.c0 + j)"),
 ];
 
+const MATRIX: [Mutant; 3] = [
+    mutant("weights of the first matrix", "&weight_tile[n * T * KS + d]", "&weight_tile[d]"),
+    mutant("rows of the first subgroup", "place.group * RT * T", "0u"),
+    mutant("inputs of the first matrix", "(row0 + r * T) * KS + d]", "(row0 + r * T) * KS]"),
+];
+
 const FEW: [Mutant; 3] = [
     mutant("inputs of the first invocations", "i < THREADS; i++", "i < THREADS / 2; i++"),
     mutant("another row's sums", "share_tile[lane.t * THREADS + i]", "share_tile[i]"),
@@ -286,5 +316,10 @@ fn wrong_layers_are_caught() {
     hunt(&[linear(7, 301, 5)], &gpu, &FEW);
     let norms = [Norm::layer(5, 150, 0.1).residual(), Norm::rms(5, 149, 0.1)].map(Problem::from);
     hunt(&norms, &gpu, &NORM);
+    let halves = Linear::new(70, 70, 70).x_type(DType::F16).weight_type(DType::F16);
+    match with_matrices(&crate::support::gpu()) {
+        Some(caps) => hunt(&[halves.into()], &caps, &MATRIX),
+        None => println!("no matrices on this device"),
+    }
     hunt(&[Embed::new(21, 40, 6).positions(8, 1, 7).into()], &gpu, &EMBED);
 }

@@ -39,7 +39,7 @@ fn parts(kernel: &str) -> String {
             "params heads angles angles_rows angles_ids angles_appended no_angles kv_lens to_same to_cache half".into()
         }
         "pack" => "params workspace".into(),
-        "linear" => "params lanes activation linear_tile linear_rows linear_few row_alone row_shuffle shift no_shift residual \
+        "linear" => "params lanes activation linear_tile linear_rows linear_few linear_matrix row_alone row_shuffle shift no_shift residual \
                      no_residual half"
             .into(),
         "norm" => "params gain no_gain shift no_shift residual no_residual half".into(),
@@ -117,6 +117,7 @@ fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
             ("ACTIVATION", "0 1 2 3 4"),
             ("RM", "1 2 4"),
             ("COLS", "1 2 4"),
+            ("T", "8 16"),
             ("SHARED_KEYS", "0 4 8"),
         ],
         "norm" => {
