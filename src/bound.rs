@@ -15,10 +15,16 @@ use crate::{
 
 /// The buffers of one call. Each is a `wgpu::BufferSlice`, so that tensors may lie at offsets of larger buffers; the bytes
 /// that the tensor's shape and layout reach must lie in it, and no more are bound.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Bindings<'a> {
     slices: [Option<wgpu::BufferSlice<'a>>; Tensor::ALL.len()],
+}
+
+impl Default for Bindings<'_> {
+    fn default() -> Self {
+        Self { slices: [None; Tensor::ALL.len()] }
+    }
 }
 
 impl<'a> Bindings<'a> {
@@ -126,6 +132,36 @@ impl<'a> Bindings<'a> {
     pub fn compared(self, weights: [wgpu::BufferSlice<'a>; 2], divergence: wgpu::BufferSlice<'a>) -> Self {
         let [one, other] = weights;
         self.weights(one).set(Tensor::OtherWeights, other).set(Tensor::Divergence, divergence)
+    }
+
+    /// Rows of a layer ([`Linear`](crate::Linear), [`Norm`](crate::Norm)).
+    pub fn x(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::X, slice)
+    }
+
+    /// Weight of a [`Linear`](crate::Linear).
+    pub fn weight(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Weight, slice)
+    }
+
+    /// What a layer adds to each row.
+    pub fn shift(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Shift, slice)
+    }
+
+    /// What a layer adds.
+    pub fn residual(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Residual, slice)
+    }
+
+    /// Factors of a [`Norm`](crate::Norm).
+    pub fn gain(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Gain, slice)
+    }
+
+    /// Rows of the table, and the table ([`Embed`](crate::Embed)).
+    pub fn table(self, ids: wgpu::BufferSlice<'a>, table: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::Ids, ids).set(Tensor::Table, table)
     }
 
     /// Log-sum-exp, where [`Spec::lse`](crate::Spec::lse) asks for it.

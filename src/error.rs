@@ -44,6 +44,14 @@ pub enum Error {
         /// Its value, as printed.
         got: String,
     },
+    /// A number that must be above 0 and normal is not: a subnormal one may be 0 to a device.
+    #[error("{name} is {got}, not a normal number above 0")]
+    NotPositive {
+        /// Which number.
+        name: &'static str,
+        /// Its value, as printed.
+        got: String,
+    },
     /// A size that must be even is not.
     #[error("{name} {got} is odd")]
     Odd {

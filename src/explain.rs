@@ -63,6 +63,22 @@ impl Display for Explanation {
                     "problem     divergence of two attentions, {rows} rows of {kv_len} weights, {heads} heads, batch {batch}"
                 )?;
             }
+            Problem::Linear(linear) => {
+                let [rows, inputs, outputs] = linear.sizes();
+                let activation = linear.activation;
+                writeln!(
+                    f,
+                    "problem     linear layer of {rows} rows, {inputs} to {outputs}, activation {activation:?}"
+                )?;
+            }
+            Problem::Norm(norm) => {
+                let ([rows, dim], kind) = (norm.sizes(), norm.kind);
+                writeln!(f, "problem     normalisation of {rows} rows of {dim}, {kind:?}")?;
+            }
+            Problem::Embed(embed) => {
+                let [rows, vocabulary, dim] = embed.sizes();
+                writeln!(f, "problem     {rows} rows of {dim} from a table of {vocabulary}")?;
+            }
         }
         writeln!(f, "device      {}", planned.caps.adapter)?;
         for (index, kernel) in program.kernels.iter().enumerate() {

@@ -6,15 +6,18 @@ mod caps;
 mod check;
 mod divergence;
 mod dtype;
+mod embed;
 mod error;
 mod explain;
 mod gpu;
 pub mod inspect;
 pub mod kernels;
 mod layout;
+mod linear;
 mod mask;
 mod measures;
 mod merge;
+mod norm;
 pub mod params;
 mod pipelines;
 mod plan;
@@ -37,14 +40,17 @@ pub use crate::{
     caps::{Caps, DeviceKind},
     divergence::Divergence,
     dtype::DType,
+    embed::Embed,
     error::Error,
     explain::Explanation,
     gpu::{Gpu, Progress},
     kernels::Algorithm,
     layout::{Layout, Order},
+    linear::{Activation, Linear, MAX_WIDTH},
     mask::{Align, Band, MAX_LEN, Mask},
     measures::{MAX_RANGES, MAX_TOP, MapOf, Measures, Pool, ROW_MEASURES},
     merge::Merge,
+    norm::Norm,
     plan::{Attention, Plan},
     problem::Problem,
     rope::{Angles, Pairs, Rope, Rotary},

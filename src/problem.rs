@@ -1,8 +1,8 @@
 //! Everything that can be planned.
 
 use crate::{
-    divergence::Divergence, error::Error, measures::Measures, merge::Merge, rope::Rope, spec::Spec, tensor::Tensor,
-    view::View,
+    divergence::Divergence, embed::Embed, error::Error, linear::Linear, measures::Measures, merge::Merge, norm::Norm,
+    rope::Rope, spec::Spec, tensor::Tensor, view::View,
 };
 
 /// What to compute: plain data, and the key under which plans are kept.
@@ -19,6 +19,12 @@ pub enum Problem {
     Measures(Measures),
     /// Two attentions compared.
     Divergence(Divergence),
+    /// A linear layer.
+    Linear(Linear),
+    /// Normalisation of rows.
+    Norm(Norm),
+    /// Rows of a table by number.
+    Embed(Embed),
 }
 
 impl Problem {
@@ -30,6 +36,9 @@ impl Problem {
             Self::Merge(merge) => merge.check()?,
             Self::Measures(measures) => measures.check()?,
             Self::Divergence(divergence) => divergence.check()?,
+            Self::Linear(linear) => linear.check()?,
+            Self::Norm(norm) => norm.check()?,
+            Self::Embed(embed) => embed.check()?,
         }
         self.views().try_for_each(|view| view.check())
     }
@@ -43,6 +52,9 @@ impl Problem {
             Self::Merge(merge) => merge.view(tensor),
             Self::Measures(measures) => measures.view(tensor),
             Self::Divergence(divergence) => divergence.view(tensor),
+            Self::Linear(linear) => linear.view(tensor),
+            Self::Norm(norm) => norm.view(tensor),
+            Self::Embed(embed) => embed.view(tensor),
         }
     }
 
@@ -60,6 +72,9 @@ impl Problem {
             Self::Merge(merge) => merge.shared_buffer,
             Self::Measures(measures) => measures.spec.shared_buffer,
             Self::Divergence(divergence) => divergence.shared_buffer,
+            Self::Linear(linear) => linear.shared_buffer,
+            Self::Norm(norm) => norm.shared_buffer,
+            Self::Embed(embed) => embed.shared_buffer,
         }
     }
 }
@@ -100,6 +115,9 @@ problems! {
     Merge from Merge,
     Measures from Measures,
     Divergence from Divergence,
+    Linear from Linear,
+    Norm from Norm,
+    Embed from Embed,
 }
 
 impl From<&Problem> for Problem {

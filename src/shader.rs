@@ -67,6 +67,19 @@ parts! {
     ROW_PACKED = "row_packed.wgsl",
     PART_STATE = "part_state.wgsl",
     PART_LSES = "part_lses.wgsl",
+    LINEAR_TILE = "linear_tile.wgsl",
+    LINEAR_ROWS = "linear_rows.wgsl",
+    LINEAR_FEW = "linear_few.wgsl",
+    LINEAR_MATRIX = "linear_matrix.wgsl",
+    ACTIVATION = "activation.wgsl",
+    SHIFT = "shift.wgsl",
+    NO_SHIFT = "no_shift.wgsl",
+    RESIDUAL = "residual.wgsl",
+    NO_RESIDUAL = "no_residual.wgsl",
+    GAIN = "gain.wgsl",
+    NO_GAIN = "no_gain.wgsl",
+    PLACES = "places.wgsl",
+    NO_PLACES = "no_places.wgsl",
 }
 
 /// How the rows of a tensor are read or written.
@@ -172,8 +185,8 @@ impl Text {
             (halves, false) => {
                 let x = if halves { format!("float_of_{dtype}({name}[i / 2], i)") } else { format!("f32({name}[i])") };
                 format!(
-                    "var x = vec4<f32>();\n  for (var e = 0u; e < min({dim} - 4 * d, 4); e++) {{\n    \
-                     let i = row + 4 * d + e;\n    x[e] = {x};\n  }}\n  return x;"
+                    "var four = vec4<f32>();\n  for (var e = 0u; e < min({dim} - 4 * d, 4); e++) {{\n    \
+                     let i = row + 4 * d + e;\n    four[e] = {x};\n  }}\n  return four;"
                 )
             }
         };

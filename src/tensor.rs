@@ -54,7 +54,7 @@ tensors! {
     Cos = "cos",
     /// Sines of a rotary embedding, f32.
     Sin = "sin",
-    /// Rows of the cosines and sines `[batch, len]` u32.
+    /// Rows of the cosines and sines `[batch, len]` u32; of an [`Embed`](crate::Embed), what it adds `[count, dim]`.
     Positions = "positions",
     /// Partial outputs `[parts, batch, heads, len, value_dim]` f32.
     Parts = "parts",
@@ -84,6 +84,20 @@ tensors! {
     Divergence = "divergence",
     /// Scratch memory of the plan, [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) long.
     Workspace = "workspace",
+    /// Rows of a layer `[rows, inputs]`.
+    X = "x",
+    /// Weight of a linear layer `[outputs, inputs]`.
+    Weight = "weight",
+    /// What a layer adds to each row `[outputs]` f32.
+    Shift = "shift",
+    /// What a layer adds `[rows, outputs]`.
+    Residual = "residual",
+    /// Factors of a normalised row `[dim]` f32.
+    Gain = "gain",
+    /// Rows of a table `[rows]` u32.
+    Ids = "ids",
+    /// Rows of all tokens `[vocabulary, dim]`.
+    Table = "table",
 }
 
 /// Values in host memory. Numbers are rounded to the tensor's element type when they are uploaded.
@@ -117,10 +131,16 @@ impl Data<'_> {
 }
 
 /// The inputs of a problem in host memory, laid out as the spec says.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct Inputs<'a> {
     data: [Option<Data<'a>>; Tensor::ALL.len()],
+}
+
+impl Default for Inputs<'_> {
+    fn default() -> Self {
+        Self { data: [None; Tensor::ALL.len()] }
+    }
 }
 
 impl<'a> Inputs<'a> {

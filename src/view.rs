@@ -32,6 +32,11 @@ impl View {
         Self { tensor, sizes, layout, dtype, written: false }
     }
 
+    /// The same at this layout, if there is one.
+    pub(crate) fn at(self, layout: Option<Layout>) -> Self {
+        Self { layout: layout.unwrap_or(self.layout), ..self }
+    }
+
     /// One past the last element it reaches, or why there is none.
     pub fn extent(&self) -> Result<u64, Error> {
         self.layout.extent(self.sizes).ok_or(Error::Overflow { name: self.tensor.name() })

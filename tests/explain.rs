@@ -1,8 +1,8 @@
 //! What `Plan::explain` says is what the kernels do.
 
 use wgpu_attention::{
-    Align, Angles, Attention, Caps, DType, Divergence, Layout, Mask, Merge, Pairs, Problem, Rope, Rotary, ScoreStage,
-    Shape, Slopes, Spec, wgpu,
+    Activation, Align, Angles, Attention, Caps, DType, Divergence, Embed, Layout, Linear, Mask, Merge, Norm, Pairs,
+    Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, wgpu,
 };
 
 /// 64 x 64, which is 2 x 2 tiles of 32 x 32; a causal mask empties one of them.
@@ -96,6 +96,10 @@ fn other_problems_say_what_they_are() {
     assert_eq!(merge, ["problem     merge of 7 parts of 5 rows of 64, 3 heads, batch 2"]);
     let divergence = lines(Divergence::new([2, 3, 5, 64]), "problem");
     assert_eq!(divergence, ["problem     divergence of two attentions, 5 rows of 64 weights, 3 heads, batch 2"]);
+    let linear = lines(Linear::new(5, 64, 128).activation(Activation::Gelu), "problem");
+    assert_eq!(linear, ["problem     linear layer of 5 rows, 64 to 128, activation Gelu"]);
+    assert_eq!(lines(Norm::rms(5, 64, 1e-5), "problem"), ["problem     normalisation of 5 rows of 64, Rms"]);
+    assert_eq!(lines(Embed::new(5, 100, 64), "problem"), ["problem     5 rows of 64 from a table of 100"]);
     let packed = lines(Spec::new(SHAPE).packed(4), "4 packed");
     assert_eq!(packed, ["4 packed sequences, whose lengths the device reads"]);
 }

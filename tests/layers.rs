@@ -8,7 +8,21 @@ const ORDER: &[&[&str]] = &[
     &["error"],
     &["mask"],
     &["layout"],
-    &["tensor", "shape", "spec", "view", "check", "rope", "merge", "measures", "divergence", "problem"], // what to compute
+    &[
+        "tensor",
+        "shape",
+        "spec",
+        "view",
+        "check",
+        "rope",
+        "merge",
+        "measures",
+        "divergence",
+        "linear",
+        "norm",
+        "embed",
+        "problem",
+    ], // what to compute
     &["caps"],
     &["params"],
     &["shader"],

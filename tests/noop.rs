@@ -15,8 +15,9 @@ use std::{
 };
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Divergence, Error, Gpu, Inputs, Layout, MapOf,
-    Mask, Measures, Merge, Order, Pairs, Plan, Pool, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
+    Activation, Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Divergence, Embed, Error, Gpu,
+    Inputs, Layout, Linear, MapOf, Mask, Measures, Merge, Norm, Order, Pairs, Plan, Pool, Problem, Progress, Rope,
+    Rotary, ScoreStage, Shape, Slopes, Spec,
     kernels::{Choice, Kernel, Needs, Program},
     params::Params,
     shader::{Kind, declared},
@@ -187,7 +188,20 @@ fn features() -> Vec<Problem> {
     let measures = measures.map(|measures| Problem::from(measures.map(20, 30, Pool::Sum, MapOf::EachHead)));
     let measures: Vec<_> = measures.filter(|problem| problem.check().is_ok()).collect();
     assert!(measures.len() > 6, "all but those that append");
-    specs.into_iter().map(Problem::from).chain(ropes).chain(merges).chain(comparisons).chain(measures).collect()
+    let others = ropes.into_iter().chain(merges).chain(comparisons).chain(measures).chain(layers());
+    specs.into_iter().map(Problem::from).chain(others).collect()
+}
+
+/// The parts of a layer beside attention.
+fn layers() -> [Problem; 6] {
+    [
+        Linear::new(70, 48, 96).shift().residual().activation(Activation::Silu).into(),
+        Linear::new(3, 48, 90).shared_buffer().into(),
+        Norm::layer(70, 48, 1e-5).residual().into(),
+        Norm::unit(70, 47, 1e-5).out_type(DType::Bf16).into(),
+        Embed::new(70, 90, 48).positions(90, 20, 70).into(),
+        Embed::new(70, 90, 47).table_type(DType::F16).into(),
+    ]
 }
 
 /// Devices on which a problem is one piece, and on which it is many.

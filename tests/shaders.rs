@@ -60,7 +60,7 @@ fn least() -> [Caps; 2] {
 }
 
 /// Devices with more: memory; subgroups, on a CPU or not; matrices, large and small.
-fn more() -> [Caps; 6] {
+fn more() -> [Caps; 7] {
     let large = Caps { workgroup_bytes: 32768, invocations: 1024, ..Caps::webgpu() };
     let cpu = Caps { kind: DeviceKind::Cpu, ..large.clone() };
     let matrices = Caps { f16: true, matrix: Some(16), subgroups: Some([32, 32]), ..large.clone() };
@@ -68,6 +68,7 @@ fn more() -> [Caps; 6] {
         Caps { subgroups: Some([4, 128]), kind: DeviceKind::Cpu, ..Caps::webgpu() },
         Caps { subgroups: Some([8, 8]), f16: true, matrix: Some(8), ..cpu.clone() },
         Caps { workgroup_bytes: 49152, ..matrices.clone() },
+        Caps { matrix: Some(8), ..matrices.clone() },
         large,
         cpu,
         matrices,

@@ -10,8 +10,8 @@ mod masks;
 use std::collections::HashSet;
 
 use wgpu_attention::{
-    Align, Angles, Caps, DType, Data, Divergence, Error, Inputs, Layout, MAX_LEN, Mask, Merge, Order, Pairs, Problem,
-    Rope, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor,
+    Align, Angles, Caps, DType, Data, Divergence, Embed, Error, Inputs, Layout, Linear, MAX_LEN, MAX_WIDTH, Mask,
+    Merge, Norm, Order, Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor,
     kernels::{Choice, Program},
 };
 
@@ -232,6 +232,47 @@ fn comparisons_are_checked() {
     let caps = Caps { binding_bytes: 15, ..Caps::webgpu() };
     let limit = Program::new(&problem, &caps, Choice::Suggested).expect_err("a row is longer").to_string();
     assert_eq!(limit, "weights takes 16 bytes for one row of work, above the 12 that this device binds");
+}
+
+#[test]
+fn layers_are_checked() {
+    let refused = |problem: Problem| problem.check().expect_err("it is refused").to_string();
+    let (linear, norm, embed) = (Linear::new(2, 3, 4), Norm::layer(2, 3, 1e-5), Embed::new(2, 3, 4));
+    let twice = Layout { offset: 0, batch: 0, head: 0, row: 3 };
+    let over = "rows 536870913 is above 536870912";
+    for (problem, said) in [
+        (Linear::new(0, 3, 4).into(), "rows is 0"),
+        (Linear::new(MAX_LEN + 1, 3, 4).into(), over),
+        (Linear::new(2, MAX_WIDTH + 1, 4).into(), "inputs 1048577 is above 1048576"),
+        (Linear::new(2, 3, 0).into(), "outputs is 0"),
+        (linear.clone().x_type(DType::U32).into(), "x_type is u32, not f32, f16 or bf16"),
+        (linear.clone().weight_type(DType::Bit).into(), "weight_type is bit, not f32, f16 or bf16"),
+        (linear.clone().out_type(DType::Bool).into(), "out_type is bool, not f32, f16 or bf16"),
+        (
+            linear.clone().out_layout(twice).into(),
+            "out may be written twice at one address: of its strides 0 (batch), 0 (head) and 3 (row), each must step over all \
+             that smaller ones reach",
+        ),
+        (Norm::layer(MAX_LEN + 1, 3, 1e-5).into(), over),
+        (Norm::rms(2, 0, 1e-5).into(), "dim is 0"),
+        (Norm::unit(2, 3, -1.0).into(), "epsilon is -1, not a normal number above 0"),
+        (Norm::unit(2, 3, f32::INFINITY).into(), "epsilon is inf, not a normal number above 0"),
+        (Norm::unit(2, 3, f32::NAN).into(), "epsilon is NaN, not a normal number above 0"),
+        (norm.clone().x_type(DType::U32).into(), "x_type is u32, not f32, f16 or bf16"),
+        (norm.clone().out_type(DType::U32).into(), "out_type is u32, not f32, f16 or bf16"),
+        (Embed::new(2, 0, 4).into(), "vocabulary is 0"),
+        (Embed::new(2, 3, MAX_WIDTH + 1).into(), "dim 1048577 is above 1048576"),
+        (embed.clone().positions(9, 8, 2).into(), "positions 8..10 are empty or outside 0..9"),
+        (embed.clone().positions(9, 8, 0).into(), "period is 0"),
+        (embed.clone().positions(0, 0, 1).into(), "positions is 0"),
+        (embed.clone().table_type(DType::U32).into(), "table_type is u32, not f32, f16 or bf16"),
+        (embed.clone().out_type(DType::U32).into(), "out_type is u32, not f32, f16 or bf16"),
+    ] {
+        assert_eq!(refused(problem), said);
+    }
+    // A period longer than there are rows asks for no position that no row has.
+    let problems = [linear.into(), norm.into(), embed.positions(9, 7, u32::MAX).into()];
+    assert!(problems.iter().all(|problem: &Problem| problem.check().is_ok()));
 }
 
 #[test]

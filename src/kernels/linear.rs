@@ -1,139 +1,242 @@
-//! Problems without tiles, each invocation with a vec4 of its own: rotations, merges, small inputs into the workspace.
+//! Linear: rows times a weight matrix, and what follows. Shader `shaders/linear.wgsl`, oracle
+//! [`reference::linear`](crate::reference::linear).
 
-use super::{
-    Kernel, Pack,
-    program::{Builder, Window, over, place},
-    region::{Axis, Operand, Region, Span, cut},
-};
+use super::{Shader, Workgroup, forward::Lanes};
 use crate::{
+    caps::{Caps, DeviceKind},
+    dtype::DType,
     error::Error,
-    merge::Merge,
+    linear::{Activation, Linear as Problem},
     params::Params,
-    problem::Problem,
-    rope::{Angles, Rope, Rotary},
+    shader::{
+        ACTIVATION, Access, LANES, LINEAR_FEW, LINEAR_MATRIX, LINEAR_ROWS, LINEAR_TILE, NO_RESIDUAL, NO_SHIFT, PARAMS,
+        RESIDUAL, ROW_ALONE, ROW_SHUFFLE, SHIFT, Text,
+    },
     tensor::Tensor,
-    view::View,
 };
 
-impl Builder<'_> {
-    /// A rotation alone.
-    pub(super) fn rope(&mut self, rope: &Rope) -> Result<(), Error> {
-        let kernel = Kernel::Rotary(super::Rotary::new(rope, self.caps)?);
-        let (Some(from), Some(to)) = (rope.view(Tensor::Q), rope.view(Tensor::Out)) else { return Ok(()) };
-        self.rotate(kernel, [from, to], Some(rope.rotary), |tensor| rope.view(tensor))
+/// Up to so many rows, on CPUs and on GPUs, a block of rows would be mostly empty.
+const FEW: [u32; 2] = [4, 8];
+
+/// Rows of a block of few: what registers hold beside the weights.
+const FEW_ROWS: u32 = 4;
+
+/// vec4 of the inputs that matrices have in workgroup memory at a time: 2 matrices of 16 or 4 of 8.
+const MATRIX_SLICE: u32 = 8;
+
+/// Matrices of outputs of a block.
+const MATRIX_COLUMNS: u32 = 4;
+
+/// How a workgroup shares its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Form {
+    /// Slices of so many vec4 of the inputs in workgroup memory.
+    Tile { slice: u32 },
+    /// Rows of x in registers.
+    Rows,
+    /// So many rows, the inputs shared by all invocations.
+    Few { rows: u32 },
+    /// Cooperative matrices: rows and columns of one, matrices of rows of a subgroup, subgroups and their invocations.
+    Matrix { size: u32, row_matrices: u32, subgroups: [u32; 2] },
+}
+
+/// A linear kernel that fits its device. Equal values are the same shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Linear {
+    inputs: u32,
+    outputs: u32,
+    form: Form,
+    lanes: Lanes,
+    /// How many neighbours in a subgroup load weights for each other; 0 for none.
+    neighbours: u32,
+    activation: Activation,
+    x: Access,
+    weight: Access,
+    shift: Option<Access>,
+    residual: Option<Access>,
+    out: Access,
+    shared_buffer: bool,
+}
+
+impl Linear {
+    /// Its name.
+    pub const NAME: &'static str = "linear";
+
+    /// The kernel for a layer, or why there is none.
+    pub fn new(problem: &Problem, caps: &Caps) -> Result<Self, Error> {
+        problem.check()?;
+        let [rows, inputs, outputs] = problem.sizes();
+        let cpu = caps.kind == DeviceKind::Cpu;
+        // Software drivers gather 16-bit words one by one: 32-bit words it is.
+        let access = |tensor| problem.view(tensor).map(|view| Access::of(&view, caps.f16 && !cpu));
+        let (Some(x), Some(weight), Some(out)) = (access(Tensor::X), access(Tensor::Weight), access(Tensor::Out))
+        else {
+            return Err(Error::NoOutput); // every layer has all three
+        };
+        // Matrices multiply what is already f16, and lose nothing.
+        let halves = [Tensor::X, Tensor::Weight]
+            .iter()
+            .all(|&tensor| problem.view(tensor).is_some_and(|view| view.dtype == DType::F16));
+        let matrix = matrix(caps).filter(|_| halves && !cpu && rows > FEW[1]);
+        let (form, lanes) = matrix.map_or_else(|| form(rows, caps), Ok)?;
+        Ok(Self {
+            inputs,
+            outputs,
+            form,
+            lanes,
+            neighbours: if form == Form::Rows { caps.neighbours() } else { 0 },
+            activation: problem.activation,
+            x,
+            weight,
+            shift: access(Tensor::Shift),
+            residual: access(Tensor::Residual),
+            out,
+            shared_buffer: problem.shared_buffer,
+        })
     }
 
-    /// Rows `[batch, heads, rows, dim]` of `q` into `out`, whose rows are keys of the region where they are appended.
-    pub(super) fn rotate(
-        &mut self,
-        kernel: Kernel,
-        [from, to]: [View; 2],
-        turn: Option<Rotary>,
-        table: impl Fn(Tensor) -> Option<View>,
-    ) -> Result<(), Error> {
-        let [batch, heads, len, dim] = from.sizes;
-        let appends = to.tensor != Tensor::Out;
-        let to_rows = if appends { Axis::Keys } else { Axis::Rows };
-        let [b, h] = [Span::Along(Axis::Batch, 0), Span::Along(Axis::Heads, 0)];
-        let row_spans = |axis| [b, h, Span::Along(axis, 0), Span::Whole];
-        let mut operands = vec![
-            Operand { binding: "q", view: from, spans: row_spans(Axis::Rows) },
-            Operand { binding: "out", view: to, spans: row_spans(to_rows) },
-        ];
-        // Tables of rows go along with the rows; tables of positions are wanted anywhere.
-        let by_row = turn.is_some_and(|turn| turn.angles == Angles::Rows);
-        for tensor in [Tensor::Cos, Tensor::Sin, Tensor::Positions, Tensor::KvLens] {
-            let Some(view) = table(tensor) else { continue };
-            let own = by_row && matches!(tensor, Tensor::Cos | Tensor::Sin);
-            let spans = if own { [b, Span::Whole, Span::Along(Axis::Rows, 0), Span::Whole] } else { [Span::Whole; 4] };
-            operands.push(Operand { binding: tensor.name(), view, spans });
-        }
-        let keys = if appends { to.sizes[2] } else { len };
-        let whole = Region { batch: 0..batch, heads: 0..heads, rows: 0..len, keys: 0..keys };
-        for piece in cut(whole, &operands, self.limits(u32::MAX), |_| None)? {
-            for keys in piece.parts {
-                let region = piece.region.over(keys);
-                let windows = self.windows(&operands, &region);
-                let place = |binding| place(&operands, &windows, binding);
-                let vec4s = u64::from(dim.div_ceil(4));
-                let blocks = region.rows.len() as u64 * vec4s;
-                let params = Params {
-                    q_at: place("q"),
-                    out_at: place("out"),
-                    angles_at: place("cos"),
-                    q_len: len,
-                    kv_len: to.sizes[2],
-                    group: 1,
-                    blocks: blocks as u32,
-                    positions: table(Tensor::Cos).map_or(0, |view| view.sizes[2]),
-                    ..over(&region, Params::default())
-                };
-                let items = blocks * (region.heads.len() * region.batch.len()) as u64;
-                self.dispatch(kernel, windows, params, items, 32)?;
-            }
-        }
-        Ok(())
+    /// Rows of a block.
+    pub(super) fn rows(&self) -> u32 {
+        self.workgroup().rows
     }
 
-    /// Parts that the caller has into out.
-    pub(super) fn merge(&mut self, merge: &Merge) -> Result<(), Error> {
-        let kernel = Kernel::Merge(super::Merge::new(merge, self.caps)?);
-        let (problem, parts) = (Problem::from(merge), merge.parts);
-        let [b, h, r] = [Axis::Batch, Axis::Heads, Axis::Rows].map(|axis| Span::Along(axis, 0));
-        let mut operands = Vec::new();
-        for view in problem.views() {
-            let spans = match view.tensor {
-                Tensor::Parts | Tensor::PartLses => [Span::Whole, h, r, Span::Whole],
-                Tensor::Out | Tensor::Lse => [b, h, r, Span::Whole],
-                _ => [Span::Whole; 4],
-            };
-            operands.push(Operand { binding: view.tensor.name(), view, spans });
-        }
-        let Some(out) = problem.view(Tensor::Out) else { return Ok(()) };
-        let [batch, heads, len, dim] = out.sizes;
-        let sinks = problem.view(Tensor::Sinks);
-        if let Some(sinks) = &sinks {
-            self.program.workspace_bytes = sinks.bytes()?;
-            self.pack(sinks, 0, problem.shared_buffer())?;
-        }
-        let whole = Region { batch: 0..batch, heads: 0..heads, rows: 0..len, keys: 0..1 };
-        for piece in cut(whole, &operands, self.limits(1), |_| None)? {
-            let region = piece.region;
-            let mut windows = self.windows(&operands, &region);
-            let place = |binding| place(&operands, &windows, binding);
-            let step =
-                |tensor| problem.view(tensor).map_or(0, |view| view.layout.batch.wrapping_mul(batch.into()) as u32);
-            let blocks = region.rows.len() as u64 * u64::from(dim.div_ceil(4));
-            let params = Params {
-                q_at: place("parts"),
-                states_at: place("part_lses"),
-                out_at: place("out"),
-                lse_at: place("lse"),
-                parts,
-                part_step: step(Tensor::Parts),
-                state_step: step(Tensor::PartLses),
-                group: 1,
-                blocks: blocks as u32,
-                ..over(&region, Params::default())
-            };
-            windows.push(self.workspace(0..self.program.workspace_bytes));
-            let items = blocks * (region.heads.len() * region.batch.len()) as u64;
-            self.dispatch(kernel, windows, params, items, 16 * u64::from(parts))?;
-        }
-        Ok(())
+    /// vec4 of outputs of a block.
+    pub(super) const fn columns(&self) -> u32 {
+        self.lanes.tx * self.lanes.rn
     }
 
-    /// Copies a small input to a word of the workspace.
-    pub(super) fn pack(&mut self, view: &View, word: u64, shared_buffer: bool) -> Result<(), Error> {
-        let (bytes, words) = (view.bytes()?, view.bytes()? / 4);
-        let max = self.limits(1).window;
-        if bytes > max {
-            return Err(Error::BindingLimit { name: view.tensor.name(), bytes, max });
+    /// vec4 of the inputs that lie in workgroup memory at a time; 0 for a form that has none there.
+    const fn slice(&self) -> u32 {
+        match self.form {
+            Form::Tile { slice } => slice,
+            Form::Matrix { .. } => MATRIX_SLICE,
+            Form::Rows | Form::Few { .. } => 0,
         }
-        let small = Window { binding: "small", tensor: view.tensor, bytes: 0..bytes };
-        let workspace = self.workspace(0..(word + words) * 4);
-        let params = Params { pack_at: word as u32, ..Params::default() };
-        let kernel = Kernel::Pack(Pack { shared_buffer });
-        self.dispatch(kernel, vec![small, workspace], params, words, 1)
+    }
+
+    /// Parameters with the ends of its loops.
+    pub(super) fn loops(&self, params: Params) -> Params {
+        Params { head_vec4s: self.inputs.div_ceil(4), slice_vec4s: self.slice(), ..params }
+    }
+}
+
+/// How to share a block among matrices, the largest that fits; `None` where the device has none, or not of a known number of
+/// invocations.
+fn matrix(caps: &Caps) -> Option<(Form, Lanes)> {
+    let size = caps.matrix.filter(|_| caps.f16)?;
+    let [lanes, most] = caps.subgroups?;
+    if lanes != most || !(8..=64).contains(&lanes) {
+        return None;
+    }
+    let shared = |[groups, row_matrices]: [u32; 2]| {
+        let (tx, rows) = (size / 4, groups * row_matrices * size);
+        let ty = groups * lanes / tx;
+        let form = Form::Matrix { size, row_matrices, subgroups: [groups, lanes] };
+        (form, Lanes { tx, ty, rm: rows / ty, rn: MATRIX_COLUMNS })
+    };
+    let fits = |(form, lanes): &(Form, Lanes)| {
+        let Workgroup { invocations, bytes, .. } = workgroup(*form, *lanes);
+        // Fewer rows than invocations along them would leave some with none.
+        lanes.rm > 0 && invocations <= caps.invocations && bytes <= caps.workgroup_bytes
+    };
+    [[4, 2], [4, 1], [2, 2], [2, 1], [1, 2], [1, 1]].map(shared).into_iter().find(fits)
+}
+
+/// What a workgroup of a form takes.
+fn workgroup(form: Form, lanes: Lanes) -> Workgroup {
+    let (invocations, columns) = (lanes.tx * lanes.ty, lanes.tx * lanes.rn);
+    let all = lanes.ty * lanes.rm;
+    let (rows, bytes) = match form {
+        Form::Tile { slice } => (all, 16 * (all + 4 * columns) * (slice + 1)),
+        Form::Rows => (all, 0),
+        Form::Few { rows } => (rows, 16 * rows * invocations),
+        Form::Matrix { size, .. } => (all, 2 * (all + 4 * columns) * (4 * MATRIX_SLICE + 8) + 4 * all * size),
+    };
+    Workgroup { invocations, bytes, rows, keys: 4 * columns, grouped: false }
+}
+
+/// How to share a block of so many rows, and among whom; `rn` of the lanes are vec4 of outputs.
+fn form(rows: u32, caps: &Caps) -> Result<(Form, Lanes), Error> {
+    let cpu = caps.kind == DeviceKind::Cpu;
+    let few = Form::Few { rows: rows.min(FEW_ROWS) };
+    // Weights that are shuffled are cheap, and more of them use each row more often.
+    let rn = if caps.neighbours() > 0 { 4 } else { 2 };
+    let rm = if caps.unrolls && rows > 8 { 2 } else { 1 };
+    let candidates = match (cpu, rows <= FEW[usize::from(!cpu)]) {
+        (true, true) => vec![(few, Lanes { tx: 1, ty: 8, rm: 1, rn: 1 })],
+        (true, false) => vec![(Form::Rows, Lanes { tx: 1, ty: 8, rm, rn })],
+        (false, true) => vec![(few, Lanes { tx: 1, ty: 64, rm: 1, rn: 1 })],
+        // The slices of either take less than 16 KiB.
+        (false, false) => [16, 8].map(|n| (Form::Tile { slice: 4 }, Lanes { tx: n, ty: n, rm: 4, rn: 1 })).into(),
+    };
+    let needs = |lanes: &Lanes| lanes.tx * lanes.ty;
+    let least = candidates.iter().map(|(_, lanes)| needs(lanes)).min().unwrap_or(0);
+    candidates.into_iter().find(|(_, lanes)| needs(lanes) <= caps.invocations).ok_or_else(|| {
+        let because = format!("it needs {least} invocations, the device has {}", caps.invocations);
+        Error::Kernel { kernel: Linear::NAME, because }
+    })
+}
+
+impl Shader for Linear {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn source(&self) -> String {
+        const MAIN: &str = include_str!("../../shaders/linear.wgsl");
+        let text = Text::new(self.shared_buffer).constant("INPUTS", self.inputs).constant("VALUE_DIM", self.outputs);
+        let text = text.constant("BR", self.rows()).constant("BC", self.columns());
+        let text = text.constant("TX", self.lanes.tx).constant("TY", self.lanes.ty);
+        let text = text.constant("RM", self.lanes.rm).constant("COLS", self.lanes.rn);
+        let text = text.constant("SHARED_KEYS", self.neighbours).constant("GROUP", (self.neighbours / 4).max(1));
+        let mut text = text.constant("ACTIVATION", self.activation as u32);
+        if self.slice() > 0 {
+            text = text.constant("DS", self.slice());
+        }
+        if let Form::Matrix { size, row_matrices, subgroups: [groups, lanes] } = self.form {
+            text = text.matrices(size).constant("T", size).constant("RT", row_matrices);
+            text = text.constant("GROUPS", groups).constant("SIZE", lanes);
+        }
+        text = text.load("x", 30, self.x, "INPUTS").load("weight", 31, self.weight, "INPUTS").store_out(self.out);
+        text = text.join_shift(self.shift).join_residual(self.residual);
+        let products: &[&str] = match self.form {
+            Form::Tile { .. } => &[ROW_ALONE, LINEAR_TILE],
+            Form::Rows if self.neighbours > 0 => &[ROW_SHUFFLE, LINEAR_ROWS],
+            Form::Rows => &[ROW_ALONE, LINEAR_ROWS],
+            Form::Few { .. } => &[ROW_ALONE, LINEAR_FEW],
+            Form::Matrix { .. } => &[LINEAR_MATRIX],
+        };
+        text.join(&[PARAMS, LANES, ACTIVATION]).join(products).join(&[MAIN]).finish()
+    }
+
+    fn workgroup(&self) -> Workgroup {
+        workgroup(self.form, self.lanes)
+    }
+
+    fn loads(&self) -> String {
+        let shared = match self.form {
+            Form::Matrix { size, .. } => format!("; {size} x {size} matrices"),
+            _ if self.neighbours > 0 => "; weights shuffled between neighbours".into(),
+            _ => String::new(),
+        };
+        format!("x {}; weight {}; out {}{shared}", self.x.words(), self.weight.words(), self.out.words())
+    }
+}
+
+impl Text {
+    /// What a layer adds to each row, where it adds something.
+    pub(super) fn join_shift(self, shift: Option<Access>) -> Self {
+        match shift {
+            Some(shift) => self.load("shift", 32, shift, "VALUE_DIM").join(&[SHIFT]),
+            None => self.join(&[NO_SHIFT]),
+        }
+    }
+
+    /// What a layer adds to each element, where it adds something.
+    pub(super) fn join_residual(self, residual: Option<Access>) -> Self {
+        match residual {
+            Some(residual) => self.load("residual", 33, residual, "VALUE_DIM").join(&[RESIDUAL]),
+            None => self.join(&[NO_RESIDUAL]),
+        }
     }
 }

@@ -9,12 +9,16 @@ mod classify;
 mod clear;
 mod decode;
 mod diverge;
+mod elementwise;
+mod embed;
 mod forward;
+mod layers;
 mod linear;
 mod look;
 mod matrix;
 mod measure;
 mod merge;
+mod norm;
 mod pack;
 mod pool;
 mod program;
@@ -37,9 +41,12 @@ pub use self::{
     clear::Clear,
     decode::Decode,
     diverge::Diverge,
+    embed::Embed,
+    linear::Linear,
     matrix::Matrix,
     measure::Measure,
     merge::Merge,
+    norm::Norm,
     pack::Pack,
     pool::Pool,
     program::{Group, Program, Step, Window},
@@ -128,11 +135,17 @@ pub enum Kernel {
     Top(Top),
     /// Two attentions compared.
     Diverge(Diverge),
+    /// A linear layer.
+    Linear(Linear),
+    /// Rows normalised.
+    Norm(Norm),
+    /// Rows of a table.
+    Embed(Embed),
 }
 
 impl Kernel {
     /// The names of all kernels.
-    pub const NAMES: [&'static str; 15] = [
+    pub const NAMES: [&'static str; 18] = [
         Tile::NAME,
         Row::NAME,
         Decode::NAME,
@@ -148,6 +161,9 @@ impl Kernel {
         Pool::NAME,
         Top::NAME,
         Diverge::NAME,
+        Linear::NAME,
+        Norm::NAME,
+        Embed::NAME,
     ];
 
     /// What it tells of itself.
@@ -169,6 +185,9 @@ impl Kernel {
             Self::Pool(kernel) => kernel,
             Self::Top(kernel) => kernel,
             Self::Diverge(kernel) => kernel,
+            Self::Linear(kernel) => kernel,
+            Self::Norm(kernel) => kernel,
+            Self::Embed(kernel) => kernel,
         }
     }
 

@@ -94,6 +94,9 @@ impl Program {
             Problem::Rope(rope) => builder.rope(rope)?,
             Problem::Merge(merge) => builder.merge(merge)?,
             Problem::Divergence(divergence) => builder.divergence(divergence)?,
+            Problem::Linear(linear) => builder.linear(linear)?,
+            Problem::Norm(norm) => builder.norm(norm)?,
+            Problem::Embed(embed) => builder.embed(embed)?,
         }
         Ok(builder.program)
     }

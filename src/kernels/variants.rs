@@ -7,10 +7,13 @@ use crate::{
     caps::Caps,
     divergence::Divergence,
     dtype::DType,
+    embed::Embed,
     layout::Layout,
+    linear::{Activation, Linear},
     mask::{Align, Mask},
     measures::{MapOf, Measures, Pool},
     merge::Merge,
+    norm::Norm,
     problem::Problem,
     rope::{Angles, Pairs, Rope, Rotary},
     shape::{ScoreStage, Shape, Slopes},
@@ -88,6 +91,7 @@ fn problems() -> Vec<Problem> {
     problems.extend(features.iter().flat_map(measured));
     problems.extend(features.into_iter().map(Problem::from));
     problems.extend(others());
+    problems.extend(layers());
     problems
 }
 
@@ -162,5 +166,26 @@ fn others() -> Vec<Problem> {
             }
         }
     }
+    all
+}
+
+/// The parts of a layer beside attention: few rows and many, every type, vec4 and single elements, every activation.
+fn layers() -> Vec<Problem> {
+    let mut all: Vec<Problem> = Vec::new();
+    let activations = [Activation::None, Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu];
+    for half in [DType::F32, DType::F16, DType::Bf16] {
+        for dim in [64, 6] {
+            for rows in [1, 3, 16, 33] {
+                let linear = Linear::new(rows, dim, dim + 12).x_type(half).weight_type(half).out_type(half);
+                all.extend([linear.clone(), linear.shift().residual().shared_buffer()].map(Problem::from));
+            }
+            let norms = [Norm::layer(33, dim, 1e-5), Norm::rms(33, dim, 1e-5).residual(), Norm::unit(33, dim, 1e-5)];
+            let norms = norms.map(|norm| norm.x_type(half).out_type(half));
+            all.extend(norms.iter().flat_map(|norm| [norm.clone(), norm.clone().shared_buffer()]).map(Problem::from));
+            let embed = Embed::new(33, 9, dim).table_type(half).out_type(half);
+            all.extend([embed.clone(), embed.positions(40, 2, 7).shared_buffer()].map(Problem::from));
+        }
+    }
+    all.extend(activations.map(|activation| Linear::new(33, 64, 64).activation(activation).into()));
     all
 }

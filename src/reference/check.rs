@@ -4,11 +4,14 @@ use std::fmt;
 
 use super::{
     divergence::compared,
+    embed::{embedded, naive_embed},
     exact,
     formula::Sum,
+    linear::{layer, naive_linear},
     measures::check_measures,
     merge::{merged, naive_merge},
     naive::naive_by,
+    norm::{naive_norm, normalised},
     operands::Operands,
     rope::{naive_rope, turned},
     stored::Stored,
@@ -128,6 +131,18 @@ pub fn check(problem: impl Into<Problem>, inputs: &Inputs<'_>, outputs: &Outputs
         Problem::Rope(rope) => (Outputs::of(turned(rope, inputs)), Box::new(|_| naive_rope(rope, inputs))),
         Problem::Merge(merge) => {
             (merged(merge, inputs, Sum::Forwards), Box::new(|sum| naive_merge(merge, inputs, sum)))
+        }
+        Problem::Linear(linear) => {
+            let out = layer(linear, inputs, Sum::Forwards);
+            (Outputs::of(out), Box::new(|sum| naive_linear(linear, inputs, sum)))
+        }
+        Problem::Norm(norm) => {
+            let out = normalised(norm, inputs, Sum::Forwards);
+            (Outputs::of(out), Box::new(|sum| naive_norm(norm, inputs, sum)))
+        }
+        Problem::Embed(embed) => {
+            let out = embedded(embed, inputs, Sum::Forwards);
+            (Outputs::of(out), Box::new(|sum| naive_embed(embed, inputs, sum)))
         }
     };
     compare(&limits(&oracle, problem.views(), naive), outputs, &oracle)

@@ -37,6 +37,11 @@ impl Sum {
         if self == Self::Magnitudes { value.abs() } else { value }
     }
 
+    /// What is added of a number that is computed.
+    pub(super) fn size<T: Real>(self, x: T) -> T {
+        if self == Self::Magnitudes { x.abs() } else { x }
+    }
+
     /// The log-sum-exp of exponentials that were divided by that of the highest.
     pub(super) fn lse<T: Real>(self, highest: T, sum: T) -> T {
         if self == Self::Magnitudes { highest.abs() + sum.ln().abs() } else { highest + sum.ln() }

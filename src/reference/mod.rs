@@ -2,16 +2,19 @@
 //!
 //! [`attention`] is the oracle: `f64`, written from the formula, slow and easy to believe. It reads every input as a device
 //! holds it, rounded to the tensor's element type, and rounds nothing after that but what is appended to a cache. [`rope`],
-//! [`merge`], [`measures`] and [`divergence`] are the oracles of the other problems. [`naive`] is the same formula in f32, whose error says what f32 and the type
+//! [`merge`], [`measures`], [`divergence`], [`linear`], [`norm`] and [`embed`] are the oracles of the other problems. [`naive`] is the same formula in f32, whose error says what f32 and the type
 //! of out cost; [`Tolerance`] is made of the two, and [`check`] holds all outputs of a problem to it. [`tiled`] is the twin of
 //! the forward kernels: same tiles, same order.
 
 mod check;
 mod divergence;
+mod embed;
 mod formula;
+mod linear;
 mod measures;
 mod merge;
 mod naive;
+mod norm;
 mod operands;
 mod real;
 mod rope;
@@ -23,9 +26,12 @@ mod tolerance;
 pub use self::{
     check::{Margin, Wrong, check, tolerances},
     divergence::divergence,
+    embed::embed,
+    linear::linear,
     measures::measures,
     merge::merge,
     naive::naive,
+    norm::norm,
     rope::rope,
     tiled::{Tiles, tiled},
     tolerance::{Mismatch, Tolerance},

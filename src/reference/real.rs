@@ -22,10 +22,12 @@ pub(crate) trait Real:
     fn of_integer(n: i64) -> Self;
     fn to_f32(self) -> f32;
     fn abs(self) -> Self;
+    fn atan(self) -> Self;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
     fn ln_1p(self) -> Self;
     fn atanh(self) -> Self;
+    fn sqrt(self) -> Self;
     fn tanh(self) -> Self;
     fn max(self, other: Self) -> Self;
 }
@@ -47,6 +49,10 @@ macro_rules! real {
                 $T::abs(self)
             }
 
+            fn atan(self) -> Self {
+                $T::atan(self)
+            }
+
             fn exp(self) -> Self {
                 $T::exp(self)
             }
@@ -61,6 +67,10 @@ macro_rules! real {
 
             fn atanh(self) -> Self {
                 $T::atanh(self)
+            }
+
+            fn sqrt(self) -> Self {
+                $T::sqrt(self)
             }
 
             fn tanh(self) -> Self {

@@ -2,6 +2,7 @@
 
 mod compare;
 mod features;
+mod layers;
 mod long;
 mod measures;
 mod mutants;

@@ -17,13 +17,14 @@ use crate::{
 };
 
 /// A fault: in every shader text, this becomes that.
-struct Mutant {
-    what: &'static str,
-    old: &'static str,
-    new: &'static str,
+#[derive(Clone, Copy)]
+pub(crate) struct Mutant {
+    pub(crate) what: &'static str,
+    pub(crate) old: &'static str,
+    pub(crate) new: &'static str,
 }
 
-const fn mutant(what: &'static str, old: &'static str, new: &'static str) -> Mutant {
+pub(crate) const fn mutant(what: &'static str, old: &'static str, new: &'static str) -> Mutant {
     Mutant { what, old, new }
 }
 

@@ -40,6 +40,11 @@ fn parts(kernel: &str) -> String {
         }
         "pack" => "params workspace".into(),
         "diverge" => "params heads".into(),
+        "linear" => "params lanes activation linear_tile linear_rows linear_few linear_matrix row_alone row_shuffle shift no_shift residual \
+                     no_residual half"
+            .into(),
+        "norm" => "params gain no_gain shift no_shift residual no_residual half".into(),
+        "embed" => "params places no_places half".into(),
         _ => panic!("a new kernel: list its parts here"),
     }
 }
@@ -104,6 +109,22 @@ fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
         "classify" => &[("BIAS_TYPE", "0 1 2"), ("KEEP_BITS", "1 8")],
         "merge" => &[("parts", "f32 vec4<f32>"), ("out", WRITTEN), ("PARTS_ARE_SUMS", "false true")],
         "rotary" => &[("q", READ), ("out", WRITTEN), ("INTERLEAVED", "false true")],
+        "linear" => &[
+            ("x", READ),
+            ("weight", READ),
+            ("residual", READ),
+            ("shift", "f32 vec4<f32>"),
+            ("out", WRITTEN),
+            ("ACTIVATION", "0 1 2 3 4"),
+            ("RM", "1 2 4"),
+            ("COLS", "1 2 4"),
+            ("T", "8 16"),
+            ("SHARED_KEYS", "0 4 8"),
+        ],
+        "norm" => {
+            &[("x", READ), ("residual", READ), ("out", WRITTEN), ("CENTRED", "false true"), ("UNIT", "false true")]
+        }
+        "embed" => &[("table", READ), ("positions", READ), ("out", WRITTEN)],
         _ => &[],
     }
 }

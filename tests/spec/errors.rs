@@ -3,7 +3,8 @@
 use std::{process::Command, sync::LazyLock};
 
 use wgpu_attention::{
-    Algorithm, Angles, Attention, Bindings, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Pairs, Plan, Rotary,
+    Algorithm, Angles, Attention, Bindings, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Norm, Pairs, Plan, Problem,
+    Rotary,
     inspect::{Grid, plot::Overlay},
     kernels, wgpu,
 };
@@ -21,6 +22,11 @@ const CASES: &[Case] = &[
     ("Overflow", || refused(&spec().v_layout(FAR)), "the size of v overflows 64 bits"),
     ("Heads", || refused(&resized("kv_heads", 3)), "4 query heads cannot share 3 key heads evenly"),
     ("NotFinite", || refused(&spec().scale(f32::NAN)), "scale is NaN, not a finite number"),
+    (
+        "NotPositive",
+        || Problem::from(Norm::rms(1, 1, 0.0)).check().expect_err("it is refused"),
+        "epsilon is 0, not a normal number above 0",
+    ),
     ("Odd", || refused(&spec().append_rotated(1, rotary(3))), "rotary dim 3 is odd"),
     ("Type", || refused(&spec().q_type(DType::U32)), "q_type is u32, not f32, f16 or bf16"),
     (

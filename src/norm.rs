@@ -1,0 +1,152 @@
+//! Normalisation of rows.
+
+use crate::{
+    dtype::DType,
+    error::Error,
+    layout::Layout,
+    linear::MAX_WIDTH,
+    mask::MAX_LEN,
+    rope::{check_float, check_size},
+    shape::Bits,
+    tensor::Tensor,
+    view::View,
+};
+
+/// Which normalisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum NormKind {
+    Layer,
+    Rms,
+    Unit,
+}
+
+/// Normalises each row `[dim]` of x, or of `x + residual`; `n` is dim, `g` the gain and `s` the shift.
+///
+/// ```text
+/// layer   (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * g + s     Ba et al. 2016
+/// rms     x / sqrt(mean(x^2) + epsilon) * g                                 Zhang and Sennrich 2019
+/// unit    x / max(sqrt(sum(x^2)), epsilon)                                  for cosine attention
+/// ```
+///
+/// It binds `x [rows, dim]`, where asked for `residual [rows, dim]` of the type of x, `gain [dim]` f32 (layer and rms) and
+/// `shift [dim]` f32 (layer), and writes `out [rows, dim]`. Of a [`Layout`] only offset and row count. The mean comes first and the
+/// squares of what is left of it second, both in f32, whose sums must be finite. Out and x must not overlap.
+///
+/// ```
+/// use wgpu_attention::{Norm, Problem};
+/// assert_eq!(Problem::from(Norm::layer(512, 768, 1e-5).residual()).check(), Ok(()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct Norm {
+    sizes: [u32; 2],
+    pub(crate) kind: NormKind,
+    epsilon: Bits,
+    residual: bool,
+    /// Of x, residual and out.
+    layouts: [Option<Layout>; 3],
+    /// Of x and out.
+    types: [DType; 2],
+    pub(crate) shared_buffer: bool,
+}
+
+impl Norm {
+    /// Layer normalisation with gain and shift (Ba et al. 2016), of dense f32 rows. Rows are at most 2^29, dim at most
+    /// [`MAX_WIDTH`].
+    pub fn layer(rows: u32, dim: u32, epsilon: f32) -> Self {
+        Self::new(NormKind::Layer, [rows, dim], epsilon)
+    }
+
+    /// Root-mean-square normalisation with gain (Zhang and Sennrich 2019), of dense f32 rows.
+    pub fn rms(rows: u32, dim: u32, epsilon: f32) -> Self {
+        Self::new(NormKind::Rms, [rows, dim], epsilon)
+    }
+
+    /// Rows of Euclidean length 1; those shorter than epsilon are divided by epsilon.
+    pub fn unit(rows: u32, dim: u32, epsilon: f32) -> Self {
+        Self::new(NormKind::Unit, [rows, dim], epsilon)
+    }
+
+    fn new(kind: NormKind, sizes: [u32; 2], epsilon: f32) -> Self {
+        let (layouts, types) = ([None; 3], [DType::F32; 2]);
+        Self { sizes, kind, epsilon: Bits::of(epsilon), residual: false, layouts, types, shared_buffer: false }
+    }
+
+    /// Normalises `x + residual`: `residual [rows, dim]`, of the type of x.
+    pub fn residual(mut self) -> Self {
+        self.residual = true;
+        self
+    }
+
+    /// Layout of x.
+    pub fn x_layout(mut self, layout: Layout) -> Self {
+        self.layouts[0] = Some(layout);
+        self
+    }
+
+    /// Layout of the residual.
+    pub fn residual_layout(mut self, layout: Layout) -> Self {
+        self.layouts[1] = Some(layout);
+        self
+    }
+
+    /// Layout of out.
+    pub fn out_layout(mut self, layout: Layout) -> Self {
+        self.layouts[2] = Some(layout);
+        self
+    }
+
+    /// Element type of x and of the residual.
+    pub fn x_type(mut self, dtype: DType) -> Self {
+        self.types[0] = dtype;
+        self
+    }
+
+    /// Element type of out.
+    pub fn out_type(mut self, dtype: DType) -> Self {
+        self.types[1] = dtype;
+        self
+    }
+
+    /// The bindings may lie in one buffer ([`Spec::shared_buffer`](crate::Spec::shared_buffer)).
+    pub fn shared_buffer(mut self) -> Self {
+        self.shared_buffer = true;
+        self
+    }
+
+    /// `[rows, dim]`.
+    #[must_use]
+    pub const fn sizes(&self) -> [u32; 2] {
+        self.sizes
+    }
+
+    pub(crate) fn epsilon(&self) -> f32 {
+        self.epsilon.get()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let [rows, dim] = self.sizes;
+        check_size("rows", rows, MAX_LEN)?;
+        check_size("dim", dim, MAX_WIDTH)?;
+        // Without it, a row of zeros would be 0 / 0.
+        if !(self.epsilon().is_normal() && self.epsilon() > 0.0) {
+            return Err(Error::NotPositive { name: "epsilon", got: self.epsilon().to_string() });
+        }
+        check_float("x_type", self.types[0])?;
+        check_float("out_type", self.types[1])
+    }
+
+    pub(crate) fn view(&self, tensor: Tensor) -> Option<View> {
+        let [rows, dim] = self.sizes;
+        let row = |dtype, layout| View::dense(tensor, [1, 1, rows, dim], dtype).at(layout);
+        let one = || View::dense(tensor, [1, 1, 1, dim], DType::F32);
+        match tensor {
+            Tensor::X => Some(row(self.types[0], self.layouts[0])),
+            Tensor::Residual => self.residual.then(|| row(self.types[0], self.layouts[1])),
+            Tensor::Gain => (self.kind != NormKind::Unit).then(one),
+            Tensor::Shift => (self.kind == NormKind::Layer).then(one),
+            Tensor::Out => Some(View { written: true, ..row(self.types[1], self.layouts[2]) }),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A linear layer.
+
+use super::{
+    formula::Sum,
+    real::Real,
+    stored::{Stored, round, write, zeros},
+};
+use crate::{
+    linear::{Activation, Linear},
+    tensor::{Inputs, Outputs, Tensor},
+};
+
+/// A [`Linear`] in `f64`, in the layout of out.
+///
+/// # Panics
+///
+/// If the problem's check or [`Inputs::check`] refuses.
+///
+/// ```
+/// use wgpu_attention::{Activation, Data, Inputs, Linear, Tensor, reference};
+/// let inputs = Inputs::default()
+///     .set(Tensor::X, Data::Floats(&[1.0, 2.0]))
+///     .set(Tensor::Weight, Data::Floats(&[3.0, 4.0, -5.0, 0.0]))
+///     .set(Tensor::Shift, Data::Floats(&[0.5, 0.5]));
+/// let linear = Linear::new(1, 2, 2).shift().activation(Activation::Relu);
+/// assert_eq!(reference::linear(&linear, &inputs), [11.5, 0.0]);
+/// ```
+#[must_use]
+pub fn linear(linear: &Linear, inputs: &Inputs<'_>) -> Vec<f64> {
+    super::accept(linear, inputs);
+    layer(linear, inputs, Sum::Forwards)
+}
+
+/// The same in f32, rounded to the type of out.
+pub(super) fn naive_linear(linear: &Linear, inputs: &Inputs<'_>, order: Sum) -> Outputs<f32> {
+    let mut out = layer(linear, inputs, order);
+    linear.view(Tensor::Out).iter().for_each(|view| round(view.dtype, &mut out));
+    Outputs::of(out)
+}
+
+/// Where magnitudes are asked for, those of the terms, which no activation makes larger.
+pub(super) fn layer<T: Real>(linear: &Linear, inputs: &Inputs<'_>, order: Sum) -> Vec<T> {
+    let stored = |tensor| linear.view(tensor).map(|view| Stored::floats(view, inputs));
+    let [x, weight] = [Tensor::X, Tensor::Weight].map(|tensor| stored(tensor).expect("it has x and weight"));
+    let (residual, shift) = (stored(Tensor::Residual), inputs.get_floats(Tensor::Shift));
+    let out = linear.view(Tensor::Out).expect("it has out");
+    let [rows, _, outputs] = linear.sizes();
+    let mut layer = zeros(&out);
+    for i in 0..rows {
+        let element = |o: u32| {
+            let products = x.row((0, 0, i)).iter().zip(weight.row((0, 0, o)));
+            let products = order.of(products.map(|(&x, &w)| order.size(T::from(x) * T::from(w))));
+            let sum: T = products.into_iter().sum();
+            let sum = shift.get(o as usize).map_or(sum, |&shift| sum + order.size(shift.into()));
+            let sum = if order == Sum::Magnitudes { sum } else { activated(linear.activation, sum) };
+            residual.as_ref().map_or(sum, |all| sum + order.size(all.row((0, 0, i))[o as usize].into()))
+        };
+        let row: Vec<T> = (0..outputs).map(element).collect();
+        write(&out, &mut layer, (0, 0, i), &row);
+    }
+    layer
+}
+
+fn activated<T: Real>(activation: Activation, x: T) -> T {
+    let [half, one] = [0.5, 1.0].map(T::from);
+    let zero = T::default();
+    match activation {
+        Activation::None => x,
+        Activation::Gelu => half * x * (one + erf(x * half.sqrt())),
+        Activation::GeluTanh => {
+            let factor = (T::of_integer(2) / T::of_integer(1).atan() / T::of_integer(4)).sqrt();
+            let cubic = T::of_integer(44715) / T::of_integer(1_000_000);
+            half * x * (one + (factor * (x + cubic * x * x * x)).tanh())
+        }
+        Activation::Relu => x.max(zero),
+        Activation::Silu => x / (one + (zero - x).exp()),
+    }
+}
+
+/// The error function: Abramowitz and Stegun, equation 7.1.6, whose terms have one sign. Past 6 it is 1 in `f64`.
+fn erf<T: Real>(x: T) -> T {
+    let z = x.abs();
+    if z > T::of_integer(6) {
+        return if x > T::default() { T::of_integer(1) } else { T::of_integer(-1) };
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..150 {
+        term = term * T::of_integer(2) * z * z / T::of_integer(2 * n + 1);
+        sum += term;
+    }
+    // 2 / sqrt(pi), pi being four times the arc tangent of 1.
+    sum * (T::default() - z * z).exp() / T::of_integer(1).atan().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::erf;
+
+    #[test]
+    fn the_error_function_is_that_of_the_tables() {
+        // Abramowitz and Stegun, table 7.1.
+        for (x, known) in [(0.0, 0.0), (0.1, 0.112_462_916_0), (0.5, 0.520_499_877_8), (1.0, 0.842_700_792_9)] {
+            assert!((erf::<f64>(x) - known).abs() < 1e-10 && (erf::<f64>(-x) + known).abs() < 1e-10, "{x}");
+        }
+        assert!((erf::<f64>(2.0) - 0.995_322_265_0).abs() < 1e-10 && (1.0 - erf::<f64>(5.9)).abs() < 1e-15);
+        assert_eq!((erf::<f64>(7.0), erf::<f32>(-7.0)), (1.0, -1.0));
+    }
+}

@@ -1,0 +1,72 @@
+//! Normalisation of rows.
+
+use super::{
+    formula::Sum,
+    real::Real,
+    stored::{Stored, round, write, zeros},
+};
+use crate::{
+    norm::{Norm, NormKind},
+    tensor::{Inputs, Outputs, Tensor},
+};
+
+/// A [`Norm`] in `f64`, in the layout of out.
+///
+/// # Panics
+///
+/// If the problem's check or [`Inputs::check`] refuses.
+///
+/// ```
+/// use wgpu_attention::{Data, Inputs, Norm, Tensor, reference};
+/// let inputs = Inputs::default().set(Tensor::X, Data::Floats(&[3.0, -4.0]));
+/// assert_eq!(reference::norm(&Norm::unit(1, 2, 1e-6), &inputs), [0.6, -0.8]);
+/// ```
+#[must_use]
+pub fn norm(norm: &Norm, inputs: &Inputs<'_>) -> Vec<f64> {
+    super::accept(norm, inputs);
+    normalised(norm, inputs, Sum::Forwards)
+}
+
+/// The same in f32, rounded to the type of out.
+pub(super) fn naive_norm(norm: &Norm, inputs: &Inputs<'_>, order: Sum) -> Outputs<f32> {
+    let mut out = normalised(norm, inputs, order);
+    norm.view(Tensor::Out).iter().for_each(|view| round(view.dtype, &mut out));
+    Outputs::of(out)
+}
+
+/// Where magnitudes are asked for, those of x, residual, mean and shift.
+pub(super) fn normalised<T: Real>(norm: &Norm, inputs: &Inputs<'_>, order: Sum) -> Vec<T> {
+    let stored = |tensor| norm.view(tensor).map(|view| Stored::floats(view, inputs));
+    let (x, residual) = (stored(Tensor::X).expect("it has x"), stored(Tensor::Residual));
+    let [gain, shift] = [Tensor::Gain, Tensor::Shift].map(|tensor| inputs.get_floats(tensor));
+    let out = norm.view(Tensor::Out).expect("it has out");
+    let mut normalised = zeros(&out);
+    for i in 0..norm.sizes()[0] {
+        let added = |d: usize| residual.as_ref().map_or(T::default(), |all| all.row((0, 0, i))[d].into());
+        let terms = |sum: Sum| move |x: T, y: T| sum.size(x) + sum.size(y);
+        let row_of = |sum: Sum| -> Vec<T> {
+            x.row((0, 0, i)).iter().enumerate().map(|(d, &x)| terms(sum)(x.into(), added(d))).collect()
+        };
+        let row = row_of(Sum::Forwards);
+        let (mean, length) = measure(norm, &row, order);
+        let factor = |d: usize| gain.get(d).map_or(T::of_integer(1), |&gain| order.size(gain.into())) / length;
+        let plus = |d: usize| shift.get(d).map_or(T::default(), |&shift| order.size(shift.into()));
+        let less = T::default() - mean;
+        let row = row_of(order).into_iter().enumerate();
+        let row: Vec<T> = row.map(|(d, x)| (x + order.size(less)) * factor(d) + plus(d)).collect();
+        write(&out, &mut normalised, (0, 0, i), &row);
+    }
+    normalised
+}
+
+/// The mean that is taken off, and by what the rest is divided.
+fn measure<T: Real>(norm: &Norm, row: &[T], order: Sum) -> (T, T) {
+    let (n, epsilon) = (T::of_integer(row.len() as i64), T::from(norm.epsilon()));
+    let sum = |of: &dyn Fn(T) -> T| -> T { order.of(row.iter().map(|&x| of(x))).into_iter().sum() };
+    let mean = if norm.kind == NormKind::Layer { sum(&|x| x) / n } else { T::default() };
+    let squares = sum(&|x| (x - mean) * (x - mean));
+    match norm.kind {
+        NormKind::Unit => (mean, squares.sqrt().max(epsilon)),
+        NormKind::Layer | NormKind::Rms => (mean, (squares / n + epsilon).sqrt()),
+    }
+}
