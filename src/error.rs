@@ -258,6 +258,37 @@ pub enum Error {
         /// What is known of it.
         because: String,
     },
+    /// A tensor of a state dict is not what a model needs.
+    #[cfg(feature = "nn")]
+    #[error("state dict: {name}: {because}")]
+    StateDict {
+        /// Its name; empty for the file.
+        name: String,
+        /// What it is, and what was expected.
+        because: String,
+    },
+    /// A value on a tape has another size than a layer needs.
+    #[cfg(feature = "nn")]
+    #[error("{name} has a {what} of {got}, needs {wanted}")]
+    Value {
+        /// Which input of the layer.
+        name: &'static str,
+        /// Rows or width.
+        what: &'static str,
+        /// What it is.
+        got: u32,
+        /// What the layer needs.
+        wanted: u32,
+    },
+    /// Heads do not share an embedding evenly.
+    #[cfg(feature = "nn")]
+    #[error("{heads} heads cannot share an embedding of {embed_dim} evenly")]
+    HeadDim {
+        /// Elements of a token.
+        embed_dim: u32,
+        /// How many heads.
+        heads: u32,
+    },
     /// A picture cannot be drawn.
     #[cfg(feature = "plot")]
     #[error("cannot draw: {because}")]

@@ -17,6 +17,8 @@ mod linear;
 mod mask;
 mod measures;
 mod merge;
+#[cfg(feature = "nn")]
+pub mod nn;
 mod norm;
 pub mod params;
 mod pipelines;

@@ -13,6 +13,8 @@ mod given;
 mod inputs;
 #[path = "case/json.rs"]
 mod json;
+#[path = "case/module.rs"]
+mod module;
 #[path = "case/rope.rs"]
 mod rope;
 #[path = "case/standing.rs"]
@@ -20,7 +22,7 @@ mod standing;
 
 use std::{collections::BTreeMap, error::Error as AnyError};
 
-use wgpu_attention::{Error, Gpu, Inputs, Outputs, Problem};
+use wgpu_attention::{Gpu, Inputs, Outputs, Problem};
 
 pub(crate) use self::file::{Array, Arrays, floats, open, to_bytes};
 use self::{inputs::Asked, json::Fields};
@@ -36,15 +38,12 @@ const REMARKS: [&str; 7] =
 enum Op {
     Attention,
     Rope,
-    NotBuilt(&'static str),
+    Mha,
+    EncoderLayer,
 }
 
-const OPS: [(&str, Op); 4] = [
-    ("attention", Op::Attention),
-    ("rope", Op::Rope),
-    ("mha", Op::NotBuilt("op mha")),
-    ("encoder_layer", Op::NotBuilt("op encoder_layer")),
-];
+const OPS: [(&str, Op); 4] =
+    [("attention", Op::Attention), ("rope", Op::Rope), ("mha", Op::Mha), ("encoder_layer", Op::EncoderLayer)];
 
 /// How far one output may be from what is expected.
 #[derive(Clone, Copy, Debug)]
@@ -72,20 +71,24 @@ pub(crate) struct Case<'a> {
     pub bounds: BTreeMap<String, Bound>,
     /// The query rows of out that are checked, where not all are.
     pub sample_rows: Option<Vec<usize>>,
-    asked: Asked<'a>,
+    task: Task<'a>,
+}
+
+/// What is run.
+#[derive(Debug)]
+enum Task<'a> {
+    Problem(Asked<'a>),
+    Module(module::Module),
 }
 
 impl<'a> Case<'a> {
-    /// Reads a case; what this crate does not do yet is an [`Error::NotBuilt`].
+    /// Reads a case; what this crate does not do yet is an [`Error::NotBuilt`](wgpu_attention::Error::NotBuilt).
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self> {
         let file = open(bytes)?;
         let mut json = Fields::parse(&file::metadata(bytes)?)?;
         json.take("format", "1", |value| (value.as_u64() == Some(1)).then_some(()))?;
         let name = plain(json.text("name")?)?;
         let op = json.word("op", &OPS)?;
-        if let Op::NotBuilt(feature) = op {
-            return Err(Error::NotBuilt { feature }.into());
-        }
         json.ignore(&REMARKS);
         let outputs = json.list("outputs", "a list of names", json::text)?;
         if outputs.is_empty() {
@@ -101,31 +104,50 @@ impl<'a> Case<'a> {
             false => None,
         };
         let mut inputs = inputs::Inputs { file, left: inputs };
-        let asked = match op {
-            Op::Rope => rope::ask(&mut json, &mut inputs, &outputs)?,
-            _ => attention::ask(&mut json, &mut inputs, &outputs, sample_rows.is_some())?,
+        let task = match op {
+            Op::Rope => Task::Problem(rope::ask(&mut json, &mut inputs, &outputs)?),
+            Op::Attention => Task::Problem(attention::ask(&mut json, &mut inputs, &outputs, sample_rows.is_some())?),
+            Op::Mha => Task::Module(module::mha(&mut json, &mut inputs, &outputs)?),
+            Op::EncoderLayer => Task::Module(module::encoder_layer(&mut json, &mut inputs, &outputs)?),
         };
         if let Some(name) = inputs.left.first() {
             return Err(format!("input {name} has no meaning here").into());
         }
         json.finish()?;
-        asked.problem.check()?;
-        Ok(Self { name, outputs, slow, naive_mult, bounds, sample_rows, asked })
+        if let Task::Problem(asked) = &task {
+            asked.problem.check()?;
+        }
+        Ok(Self { name, outputs, slow, naive_mult, bounds, sample_rows, task })
     }
 
-    /// What it asks of this crate.
-    pub(crate) fn problem(&self) -> &Problem {
-        &self.asked.problem
+    /// The one problem that it is; `None` for a layer.
+    pub(crate) fn problem(&self) -> Option<&Problem> {
+        match &self.task {
+            Task::Problem(asked) => Some(&asked.problem),
+            Task::Module(_) => None,
+        }
     }
 
     /// The shape of out as it is written.
     pub(crate) fn out_shape(&self) -> &[usize] {
-        self.asked.outputs.first().map_or(&[], |(_, _, shape)| shape)
+        match &self.task {
+            Task::Problem(asked) => asked.outputs.first().map_or(&[], |(_, _, shape)| shape),
+            Task::Module(module) => module.out_shape(),
+        }
     }
 
     /// Computes the outputs that the case names.
     pub(crate) fn run(&self, gpu: &Gpu) -> Result<Arrays> {
-        let Asked { problem, given, .. } = &self.asked;
+        match &self.task {
+            Task::Problem(asked) => asked.run(gpu),
+            Task::Module(module) => module.run(gpu),
+        }
+    }
+}
+
+impl Asked<'_> {
+    fn run(&self, gpu: &Gpu) -> Result<Arrays> {
+        let Asked { problem, given, .. } = self;
         // Refuses what the device cannot bind before memory is taken for it.
         gpu.attention().plan(problem)?;
         let values = given.iter().map(|(tensor, given)| Ok((*tensor, given.read()?))).collect::<Result<Vec<_>>>()?;
@@ -137,7 +159,7 @@ impl<'a> Case<'a> {
     }
 
     fn named(&self, inputs: &Inputs<'_>, outputs: &Outputs<f32>) -> Arrays {
-        let named = self.asked.outputs.iter().map(|(name, tensor, shape)| {
+        let named = self.outputs.iter().map(|(name, tensor, shape)| {
             // Keys and values to which the device appends nothing are outputs as they are.
             let data = outputs.get(*tensor).unwrap_or_else(|| inputs.get_floats(*tensor));
             ((*name).into(), Array { shape: shape.clone(), data: data.to_vec() })

@@ -95,6 +95,25 @@ impl Gpu {
         Ok(outputs)
     }
 
+    /// The numbers of a buffer with usage `COPY_SRC`, once all that was submitted is done.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read<T: bytemuck::Pod>(&self, source: &wgpu::Buffer) -> Result<Vec<T>, Error> {
+        pollster::block_on(self.read_async(source))
+    }
+
+    /// [`read`](Self::read) where one cannot block.
+    pub async fn read_async<T: bytemuck::Pod>(&self, source: &wgpu::Buffer) -> Result<Vec<T>, Error> {
+        if !source.usage().contains(wgpu::BufferUsages::COPY_SRC) {
+            return Err(Error::Usage { name: "to read", needs: "COPY_SRC" });
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = buffer(self, "a buffer on the host", source.size(), usage).await?;
+        self.fetch(&staging, |encoder| encoder.copy_buffer_to_buffer(source, 0, &staging, 0, source.size())).await?;
+        let bytes = staging.get_mapped_range(..);
+        let bytes = bytes.map_err(|error| Error::Lost { because: error.to_string() })?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
     /// Submits one dispatch.
     pub(super) async fn submit(&self, bound: &Bound, step: usize) -> Result<(), Error> {
         let mut recorded = Ok(());

@@ -1,0 +1,307 @@
+//! Multi-head attention (Vaswani et al. 2017, section 3.2.2).
+
+use super::{
+    parts::Linear,
+    tape::{Tape, Value},
+    weights::Weights,
+};
+use crate::{
+    dtype::DType,
+    error::Error,
+    layout::{Layout, Order},
+    linear::Activation,
+    mask::{Align, Mask},
+    measures::{MapOf, Measures, Pool},
+    shape::Shape,
+    spec::Spec,
+    tensor::Tensor,
+};
+
+/// Sizes of a [`MultiHeadAttention`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Elements of a query and of an output; the heads share them evenly.
+    pub embed_dim: u32,
+    /// How many heads.
+    pub heads: u32,
+    /// Elements of a key before its projection.
+    pub kdim: u32,
+    /// Elements of a value before its projection.
+    pub vdim: u32,
+}
+
+impl Heads {
+    /// Keys and values as wide as queries.
+    #[must_use]
+    pub const fn new(embed_dim: u32, heads: u32) -> Self {
+        Self { embed_dim, heads, kdim: embed_dim, vdim: embed_dim }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        for (name, size) in [("heads", self.heads), ("embed_dim", self.embed_dim)] {
+            if size == 0 {
+                return Err(Error::Zero { name });
+            }
+        }
+        if !self.embed_dim.is_multiple_of(self.heads) {
+            return Err(Error::HeadDim { embed_dim: self.embed_dim, heads: self.heads });
+        }
+        Ok(())
+    }
+}
+
+/// Which weights a call also gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GiveWeights {
+    /// None.
+    #[default]
+    None,
+    /// `[batch * heads * q_len, kv_len]`.
+    EachHead,
+    /// Their mean over heads: `[batch * q_len, kv_len]`.
+    Mean,
+}
+
+/// What queries see in one call, and what it gives beside its output.
+///
+/// Masks are given as torch.nn has them, true where a key is *not* seen, and turned here, once, into those of
+/// [`Spec::keep`] and [`Spec::bias`]. A row that sees no key gives 0 before the output projection.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Sight {
+    batch: u32,
+    causal: bool,
+    padding: Option<Vec<bool>>,
+    added: Option<Vec<f32>>,
+    weights: GiveWeights,
+}
+
+impl Sight {
+    /// Every query of a batch item sees each of its keys. Rows of values are `batch` times as many as a sequence has.
+    pub fn of(batch: u32) -> Self {
+        Self { batch, ..Self::default() }
+    }
+
+    /// Query `i` sees the keys up to `i`.
+    pub fn causal(mut self) -> Self {
+        self.causal = true;
+        self
+    }
+
+    /// Keys `[batch, kv_len]` that no query sees: true.
+    pub fn key_padding_mask(mut self, ignored: &[bool]) -> Self {
+        self.padding = Some(ignored.to_vec());
+        self
+    }
+
+    /// Pairs `[q_len, kv_len]` or `[batch * heads, q_len, kv_len]` that are not seen: true.
+    pub fn attn_mask(self, ignored: &[bool]) -> Self {
+        let bias = ignored.iter().map(|&ignored| if ignored { f32::NEG_INFINITY } else { 0.0 });
+        self.attn_bias(&bias.collect::<Vec<_>>())
+    }
+
+    /// What is added to the scores, of the same sizes: finite, or -inf for what is not seen.
+    pub fn attn_bias(mut self, added: &[f32]) -> Self {
+        self.added = Some(added.to_vec());
+        self
+    }
+
+    /// Gives the weights too.
+    pub fn weights(mut self, weights: GiveWeights) -> Self {
+        self.weights = weights;
+        self
+    }
+
+    /// Rows of a sequence, where `rows` are those of all.
+    pub(super) fn len(&self, name: &'static str, rows: u32) -> Result<u32, Error> {
+        if self.batch == 0 {
+            return Err(Error::Zero { name: "batch" });
+        }
+        if rows == 0 || !rows.is_multiple_of(self.batch) {
+            let wanted = rows.next_multiple_of(self.batch).max(self.batch);
+            return Err(Error::Value { name, what: "rows", got: rows, wanted });
+        }
+        Ok(rows / self.batch)
+    }
+}
+
+/// What a call of attention gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Attended {
+    /// `[batch * q_len, embed_dim]`.
+    pub out: Value,
+    /// Where [`Sight::weights`] asks for them.
+    pub weights: Option<Value>,
+}
+
+/// Attention in several heads, each over projections of its own, and a projection of what they give: `torch.nn.MultiheadAttention` in
+/// evaluation, batch first.
+#[derive(Clone, Debug)]
+pub struct MultiHeadAttention {
+    sizes: Heads,
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    out: Linear,
+}
+
+impl MultiHeadAttention {
+    /// From a state dict: `in_proj_weight [3 embed_dim, embed_dim]`, or `q_proj_weight`, `k_proj_weight [embed_dim, kdim]` and
+    /// `v_proj_weight [embed_dim, vdim]` where those differ; `in_proj_bias [3 embed_dim]` or none; `out_proj.weight` and `out_proj.bias`.
+    /// `prefix` stands before the names, such as `self_attn.`.
+    pub fn load(weights: &mut Weights<'_>, prefix: &str, sizes: Heads) -> Result<Self, Error> {
+        sizes.check()?;
+        let Heads { embed_dim, kdim, vdim, .. } = sizes;
+        let packed = kdim == embed_dim && vdim == embed_dim && !weights.has(&format!("{prefix}q_proj_weight"));
+        let [weight, bias] = ["weight", "bias"].map(|part| format!("{prefix}in_proj_{part}"));
+        let [q, k, v] = if packed {
+            weights.split(&weight, &[3 * embed_dim, embed_dim])?
+        } else {
+            let mut one =
+                |name: &str, inputs| weights.take(&format!("{prefix}{name}_proj_weight"), &[embed_dim, inputs]);
+            [one("q", embed_dim)?, one("k", kdim)?, one("v", vdim)?]
+        };
+        let [q_shift, k_shift, v_shift] = match weights.has(&bias) {
+            true => weights.vectors(&bias, 3 * embed_dim)?.map(Some),
+            false => [None, None, None],
+        };
+        let linear = |weight, shift, inputs| Linear::of(weight, shift, [embed_dim, inputs]);
+        let out = Linear::load(weights, &format!("{prefix}out_proj"), embed_dim, embed_dim)?;
+        let (q, k, v) = (linear(q, q_shift, embed_dim), linear(k, k_shift, kdim), linear(v, v_shift, vdim));
+        Ok(Self { sizes, q, k, v, out })
+    }
+
+    /// Of projections by other names.
+    pub fn of(heads: u32, [q, k, v, out]: [Linear; 4]) -> Result<Self, Error> {
+        let sizes = Heads { embed_dim: q.outputs, heads, kdim: k.inputs, vdim: v.inputs };
+        sizes.check()?;
+        for (name, linear) in [("key", &k), ("value", &v)] {
+            if linear.outputs != q.outputs {
+                return Err(Error::Value { name, what: "width", got: linear.outputs, wanted: q.outputs });
+            }
+        }
+        Ok(Self { sizes, q, k, v, out })
+    }
+
+    /// Adds a call to the tape: `query [batch * q_len, embed_dim]`, `key [batch * kv_len, kdim]`, `value [batch * kv_len, vdim]`. What is
+    /// given as `residual` is added to the output.
+    pub fn record(
+        &self,
+        tape: &mut Tape,
+        [query, key, value]: [Value; 3],
+        sight: &Sight,
+        residual: Option<Value>,
+    ) -> Result<Attended, Error> {
+        let kv = self.keys_and_values(tape, [key, value])?;
+        self.record_over(tape, query, kv, sight, residual)
+    }
+
+    /// The projections of keys and values, which decoders keep.
+    pub fn keys_and_values(&self, tape: &mut Tape, [key, value]: [Value; 2]) -> Result<[Value; 2], Error> {
+        value.check("value", key.rows, self.v.inputs)?;
+        let linear = |linear: &Linear, tape: &mut Tape, x| linear.record(tape, x, Activation::None, None);
+        Ok([linear(&self.k, tape, key)?, linear(&self.v, tape, value)?])
+    }
+
+    /// [`record`](Self::record) over keys and values that are already projected.
+    pub fn record_over(
+        &self,
+        tape: &mut Tape,
+        query: Value,
+        [k, v]: [Value; 2],
+        sight: &Sight,
+        residual: Option<Value>,
+    ) -> Result<Attended, Error> {
+        let (q_len, kv_len) = (sight.len("query", query.rows)?, sight.len("key", k.rows)?);
+        let q = self.q.record(tape, query, Activation::None, None)?;
+        let mixed = tape.value(query.rows, self.sizes.embed_dim, DType::F32);
+        let (mut spec, mut masks) = (self.spec([sight.batch, q_len, kv_len]), Vec::new());
+        if sight.causal {
+            spec = spec.mask(Mask::causal()).align(Align::Start);
+        }
+        if let Some(ignored) = &sight.padding {
+            check_len("key_padding_mask", ignored.len(), u64::from(k.rows))?;
+            let keep: Vec<u8> = ignored.iter().map(|&ignored| u8::from(!ignored)).collect();
+            spec = spec.keep(Layout { offset: 0, batch: kv_len.into(), head: 0, row: 0 }, kv_len);
+            masks.push((Tensor::Keep, tape.constant(sight.batch, kv_len, DType::Bool, &keep)));
+        }
+        if let Some(added) = &sight.added {
+            let pairs = u64::from(q_len) * u64::from(kv_len);
+            let stacks = u64::from(sight.batch) * u64::from(self.sizes.heads);
+            let stacked = added.len() as u64 != pairs;
+            check_len("attn_mask", added.len(), if stacked { stacks * pairs } else { pairs })?;
+            let (head, row) = (if stacked { pairs } else { 0 }, kv_len.into());
+            spec = spec.bias(Layout { offset: 0, batch: head * u64::from(self.sizes.heads), head, row }, kv_len);
+            let rows = if stacked { stacks as u32 * q_len } else { q_len };
+            masks.push((Tensor::Bias, tape.constant(rows, kv_len, DType::F32, added)));
+        }
+        let weights = self.attend(tape, spec, [q, k, v, mixed], (masks, sight.weights));
+        Ok(Attended { out: self.out.record(tape, mixed, Activation::None, residual)?, weights })
+    }
+
+    /// Attention of the next token of each batch item, `query [batch, embed_dim]`, over those before it: its key and value are appended
+    /// to the cache `[batch * capacity, embed_dim]` of each, behind the `lens [batch]` u32 tokens that the device finds there.
+    pub fn record_next(
+        &self,
+        tape: &mut Tape,
+        query: Value,
+        (cache, lens): ([Value; 2], Value),
+        residual: Value,
+    ) -> Result<Value, Error> {
+        let (batch, capacity) = (query.rows, cache[0].rows / query.rows.max(1));
+        let [k, v] = self.keys_and_values(tape, [query; 2])?;
+        let q = self.q.record(tape, query, Activation::None, None)?;
+        let mixed = tape.value(batch, self.sizes.embed_dim, DType::F32);
+        let over = [(Tensor::Q, q), (Tensor::K, cache[0]), (Tensor::V, cache[1]), (Tensor::Out, mixed)];
+        let next = [(Tensor::NewK, k), (Tensor::NewV, v), (Tensor::KvLens, lens)];
+        tape.step(self.spec([batch, 1, capacity]).append(1), &[over.as_slice(), &next].concat());
+        self.out.record(tape, mixed, Activation::None, Some(residual))
+    }
+
+    /// Elements of a query and of an output.
+    #[must_use]
+    pub const fn embed_dim(&self) -> u32 {
+        self.sizes.embed_dim
+    }
+
+    /// Attention of `[batch, q_len, kv_len]`, each token's heads side by side.
+    fn spec(&self, [batch, q_len, kv_len]: [u32; 3]) -> Spec {
+        let (heads, dim) = (self.sizes.heads, self.sizes.embed_dim / self.sizes.heads);
+        let shape = Shape { batch, q_heads: heads, kv_heads: heads, q_len, kv_len, head_dim: dim, value_dim: dim };
+        Spec::new(shape).order(Order::Bshd)
+    }
+
+    fn attend(
+        &self,
+        tape: &mut Tape,
+        spec: Spec,
+        [q, k, v, mixed]: [Value; 4],
+        (masks, give): (Vec<(Tensor, Value)>, GiveWeights),
+    ) -> Option<Value> {
+        let Shape { batch, q_heads, q_len, kv_len, .. } = *spec.shape();
+        let scored = [vec![(Tensor::Q, q), (Tensor::K, k)], masks].concat();
+        let all = [scored.clone(), vec![(Tensor::V, v), (Tensor::Out, mixed)]].concat();
+        match give {
+            GiveWeights::None => {
+                tape.step(&spec, &all);
+                None
+            }
+            GiveWeights::EachHead => {
+                let weights = tape.value(batch * q_heads * q_len, kv_len, DType::F32);
+                tape.step(spec.weights(), &[all, vec![(Tensor::Weights, weights)]].concat());
+                Some(weights)
+            }
+            GiveWeights::Mean => {
+                let mean = tape.value(batch * q_len, kv_len, DType::F32);
+                tape.step(&spec, &all);
+                let measures = Measures::of(&spec).map(q_len, kv_len, Pool::Sum, MapOf::AllHeads);
+                tape.step(measures, &[scored, vec![(Tensor::Map, mean)]].concat());
+                Some(mean)
+            }
+        }
+    }
+}
+
+fn check_len(name: &'static str, got: usize, needs: u64) -> Result<(), Error> {
+    if got as u64 == needs { Ok(()) } else { Err(Error::Input { name, got, needs: needs as usize }) }
+}

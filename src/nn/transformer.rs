@@ -1,0 +1,171 @@
+//! The encoder-decoder of Vaswani et al. 2017: embeddings, positions, both stacks, output projection.
+
+use super::{
+    decoder::Decoder,
+    encoder::{Encoder, LayerConfig},
+    multi_head::{GiveWeights, Sight},
+    parts::{Embedding, Linear, sinusoids},
+    tape::{Forward, Tape, Value},
+    weights::{Weights, encode_floats},
+};
+use crate::{dtype::DType, error::Error, linear::Activation, plan::Attention};
+
+/// Sizes of a [`Transformer`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TransformerConfig {
+    /// Of every layer.
+    pub layer: LayerConfig,
+    /// Layers of the encoder.
+    pub encoder_layers: u32,
+    /// Layers of the decoder.
+    pub decoder_layers: u32,
+    /// Tokens of the source language.
+    pub source_vocabulary: u32,
+    /// Tokens of the target language.
+    pub target_vocabulary: u32,
+    /// Most tokens of a sequence.
+    pub positions: u32,
+}
+
+/// From tokens of one sequence to those of another.
+#[derive(Clone, Debug)]
+pub struct Transformer {
+    source: Embedding,
+    target: Embedding,
+    encoder: Encoder,
+    decoder: Decoder,
+    generator: Linear,
+}
+
+impl Transformer {
+    /// From a state dict with `source_embedding.weight`, `target_embedding.weight`, `encoder.*` and `decoder.*` as `torch.nn.Transformer` has
+    /// them, and `generator.*`, each after `prefix`. Positions are sinusoids; the factor on embeddings must be in them.
+    pub fn load(weights: &mut Weights<'_>, prefix: &str, config: &TransformerConfig) -> Result<Self, Error> {
+        let (layer, dim) = (&config.layer, config.layer.embed_dim);
+        let name = |part: &str| format!("{prefix}{part}");
+        let mut table = |part: &str, count| Embedding::load(weights, &name(part), count, dim);
+        let source = table("source_embedding", config.source_vocabulary)?;
+        let target = table("target_embedding", config.target_vocabulary)?;
+        let [source, target] =
+            [source.sinusoidal(weights, config.positions)?, target.sinusoidal(weights, config.positions)?];
+        let encoder = Encoder::load(weights, &name("encoder."), config.encoder_layers, layer)?;
+        let decoder = Decoder::load(weights, &name("decoder."), config.decoder_layers, layer)?;
+        let generator = Linear::load(weights, &name("generator"), config.target_vocabulary, dim)?;
+        Ok(Self { source, target, encoder, decoder, generator })
+    }
+
+    /// Adds all of it to the tape: `source [batch * len]` and `target [batch * target_len]` u32 tokens to logits
+    /// `[batch * target_len, target_vocabulary]`; and the weights of each decoder layer over the source where `sights[2]` asks for them. The sights
+    /// are of the source, of the target ([`Sight::causal`], usually) and of the target on the source.
+    pub fn record(
+        &self,
+        tape: &mut Tape,
+        [source, target]: [Value; 2],
+        sights: [&Sight; 3],
+    ) -> Result<(Value, Vec<Value>), Error> {
+        let memory = self.encode(tape, source, sights[0])?;
+        let x = self.target.record(tape, target, sights[1].len("target", target.width)?);
+        let (x, weights) = self.decoder.record(tape, [x, memory], [sights[1], sights[2]])?;
+        Ok((self.generator.record(tape, x, Activation::None, None)?, weights))
+    }
+
+    fn encode(&self, tape: &mut Tape, source: Value, sight: &Sight) -> Result<Value, Error> {
+        let x = self.source.record(tape, source, sight.len("source", source.width)?);
+        Ok(self.encoder.record(tape, x, sight)?.0)
+    }
+
+    /// Everything to translate one source of `len` tokens, token by token, up to `capacity` of them. The weights of each decoder layer over
+    /// the source come with each token.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn generation(&self, attention: &Attention, [len, capacity]: [u32; 2]) -> Result<Generation, Error> {
+        pollster::block_on(self.generation_async(attention, [len, capacity]))
+    }
+
+    /// [`generation`](Self::generation) where one cannot block.
+    pub async fn generation_async(&self, attention: &Attention, sizes: [u32; 2]) -> Result<Generation, Error> {
+        let [len, capacity] = sizes;
+        let mut tape = Tape::new(attention);
+        let source = tape.input(1, len, DType::U32);
+        let memory = self.encode(&mut tape, source, &Sight::of(1))?;
+        let caches = self.decoder.caches(&mut tape, memory, [1, capacity])?;
+        let first = tape.steps();
+        let [token, lens] = [tape.input(1, 1, DType::U32), tape.input(1, 1, DType::U32)];
+        let place = tape.input(1, self.target.dim, self.target.dtype());
+        let x = self.target.record_at(&mut tape, token, place);
+        let sight = Sight::of(1).weights(GiveWeights::EachHead);
+        let (x, weights) = self.decoder.record_next(&mut tape, x, (&caches, lens), &sight)?;
+        let logits = self.generator.record(&mut tape, x, Activation::None, None)?;
+        let logits = tape.keep(logits);
+        let weights = weights.into_iter().map(|weights| tape.keep(weights)).collect();
+        let places = sinusoids(capacity, self.target.dim);
+        let places = encode_floats(&places, self.target.dtype());
+        let forward = tape.finish_async().await?;
+        Ok(Generation { forward, source, token, lens, place, logits, weights, places, first, capacity, done: 0 })
+    }
+}
+
+/// A translation in the making: the source encoded once, each token from a row of its own over caches.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    forward: Forward,
+    source: Value,
+    token: Value,
+    lens: Value,
+    place: Value,
+    logits: Value,
+    weights: Vec<Value>,
+    /// The positions of all tokens, as the device holds them.
+    places: Vec<u8>,
+    /// Where the steps of a token start.
+    first: usize,
+    capacity: u32,
+    done: u32,
+}
+
+impl Generation {
+    /// Records the encoding of a source, from the start. What is written to the queue is read by what is submitted next. Refused: another
+    /// number of tokens.
+    pub fn start(
+        &mut self,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        source: &[u32],
+    ) -> Result<(), Error> {
+        if source.len() != self.source.width as usize {
+            return Err(Error::Input { name: "source", got: source.len(), needs: self.source.width as usize });
+        }
+        self.done = 0;
+        queue.write_buffer(self.forward.buffer(self.source), 0, bytemuck::cast_slice(source));
+        self.forward.encode_steps(encoder, 0..self.first)
+    }
+
+    /// Records the next token: after it is submitted, [`logits`](Self::logits) are of the token that follows. Refused: more than
+    /// the capacity.
+    pub fn next(&mut self, queue: &wgpu::Queue, encoder: &mut wgpu::CommandEncoder, token: u32) -> Result<(), Error> {
+        if self.done == self.capacity {
+            let (got, max) = (u64::from(self.done) + 1, self.capacity.into());
+            return Err(Error::TooLarge { name: "the number of tokens", got, max });
+        }
+        let row = self.places.len() / self.capacity as usize;
+        let place = &self.places[self.done as usize * row..][..row];
+        for (value, bytes) in
+            [(self.token, bytemuck::bytes_of(&token)), (self.lens, bytemuck::bytes_of(&self.done)), (self.place, place)]
+        {
+            queue.write_buffer(self.forward.buffer(value), 0, bytes);
+        }
+        self.done += 1;
+        self.forward.encode_steps(encoder, self.first..self.forward.steps())
+    }
+
+    /// Logits of the next token, `[target_vocabulary]` f32.
+    #[must_use]
+    pub fn logits(&self) -> &wgpu::Buffer {
+        self.forward.buffer(self.logits)
+    }
+
+    /// Weights of the last token over the source, of each decoder layer: `[heads, len]` f32.
+    #[must_use]
+    pub fn weights(&self) -> Vec<&wgpu::Buffer> {
+        self.weights.iter().map(|&weights| self.forward.buffer(weights)).collect()
+    }
+}
