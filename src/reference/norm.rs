@@ -49,11 +49,11 @@ pub(super) fn normalised<T: Real>(norm: &Norm, inputs: &Inputs<'_>, order: Sum) 
         };
         let row = row_of(Sum::Forwards);
         let (mean, length) = measure(norm, &row, order);
-        let factor = |d: usize| gain.get(d).map_or(T::of_integer(1), |&gain| order.size(gain.into())) / length;
+        let factor = |d: usize| gain.get(d).map_or(T::of_integer(1), |&gain| order.size(gain.into()));
         let plus = |d: usize| shift.get(d).map_or(T::default(), |&shift| order.size(shift.into()));
         let less = T::default() - mean;
         let row = row_of(order).into_iter().enumerate();
-        let row: Vec<T> = row.map(|(d, x)| (x + order.size(less)) * factor(d) + plus(d)).collect();
+        let row: Vec<T> = row.map(|(d, x)| (x + order.size(less)) / length * factor(d) + plus(d)).collect();
         write(&out, &mut normalised, (0, 0, i), &row);
     }
     normalised

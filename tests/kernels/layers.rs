@@ -204,8 +204,10 @@ fn cut_layers_match_the_oracle() {
 fn extreme_layers_match_the_oracle() {
     let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
     let linears = ACTIVATIONS.map(|activation| Problem::from(Linear::new(9, 20, 12).shift().activation(activation)));
+    // One product is one argument of the activation, and the floor of its tolerance.
+    let alone = ACTIVATIONS.map(|activation| Problem::from(Linear::new(700, 1, 4).activation(activation)));
     let norms = [Norm::layer(5, 70, 1e-5), Norm::rms(5, 70, 1e-5), Norm::unit(5, 70, 1e-5)].map(Problem::from);
-    for problem in linears.iter().chain(&norms) {
+    for problem in linears.iter().chain(&alone).chain(&norms) {
         for reach in [0.0, 1e-6, 3.0, 1e4] {
             failures.add(|| format!("{reach} {problem:?}"), verdict(&gpu, gpu.attention(), problem, reach).map(drop));
         }
