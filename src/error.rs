@@ -269,7 +269,7 @@ pub enum Error {
     },
     /// A value on a tape has another size than a layer needs.
     #[cfg(feature = "nn")]
-    #[error("{name} has a {what} of {got}, needs {wanted}")]
+    #[error("{name} has {what} {got}, needs {wanted}")]
     Value {
         /// Which input of the layer.
         name: &'static str,

@@ -36,6 +36,7 @@ const ORDER: &[&[&str]] = &[
     &["explain"],
     &["gpu"],
     &["inspect"],
+    &["nn"],
 ];
 
 /// The oracle shares nothing with the kernels: it stands on what to compute alone.

@@ -165,8 +165,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
     let new = Sample::new;
     let causal = new().set("causal", "top_left").set("align", "top_left");
     for (sample, feature) in [
-        (new().set("op", "mha"), "op mha"),
-        (new().set("op", "encoder_layer"), "op encoder_layer"),
         (causal.set("diag_offset", json!([0, 1])), "diag_offset that differs"),
         (new().f32("dout", &[2, 4, 3, 6]), "backward pass"),
         (new().output("dq", &[1], &[0.0]), "backward pass"),

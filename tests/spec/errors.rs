@@ -3,10 +3,10 @@
 use std::{process::Command, sync::LazyLock};
 
 use wgpu_attention::{
-    Algorithm, Angles, Attention, Bindings, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Norm, Pairs, Plan, Problem,
-    Rotary,
+    Activation, Algorithm, Angles, Attention, Bindings, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Norm, Pairs,
+    Plan, Problem, Rotary,
     inspect::{Grid, plot::Overlay},
-    kernels, wgpu,
+    kernels, nn, wgpu,
 };
 
 use super::{resized, spec};
@@ -99,6 +99,29 @@ const CASES: &[Case] = &[
     ),
     ("Lost", lost, "the device was lost: ..."),
     (
+        "StateDict",
+        || nn::Linear::load(&mut state(&[2, 3]), "up", 3, 2).expect_err("it is turned"),
+        "state dict: up.weight: it is [2, 3], and [3, 2] is expected",
+    ),
+    (
+        "Value",
+        || {
+            let up = nn::Linear::load(&mut state(&[2, 3]), "up", 2, 3).expect("it fits");
+            let mut tape = nn::Tape::new(&Attention::new(&NOOP.0));
+            let x = tape.input(1, 4, DType::F32);
+            up.record(&mut tape, x, Activation::None, None).expect_err("it is wide")
+        },
+        "x has width 4, needs 3",
+    ),
+    (
+        "HeadDim",
+        || {
+            nn::MultiHeadAttention::load(&mut state(&[2, 3]), "", nn::Heads::new(10, 4))
+                .expect_err("it does not divide")
+        },
+        "4 heads cannot share an embedding of 10 evenly",
+    ),
+    (
         "Picture",
         || Overlay::new(b"GIF89a", Grid::new(1, 1), &[0.5]).expect_err("it is neither"),
         "cannot draw: the image is neither PNG nor JPEG",
@@ -110,6 +133,11 @@ fn rotary(dim: u32) -> Rotary {
 }
 
 const FAR: Layout = Layout { offset: u64::MAX, batch: 0, head: 0, row: 0 };
+
+/// A state dict of one tensor of six numbers.
+fn state(shape: &'static [usize]) -> nn::Weights<'static> {
+    nn::Weights::of(&Attention::new(&NOOP.0), [("up.weight", shape, [0.0; 6].as_slice())]).expect("six numbers")
+}
 
 fn refused(spec: &wgpu_attention::Spec) -> Error {
     spec.check().expect_err("this spec is refused")
