@@ -8,19 +8,19 @@
 
 #[path = "support/checkpoint.rs"]
 mod checkpoint;
-#[path = "support/encoder.rs"]
-mod encoder;
 #[path = "support/gallery.rs"]
 mod gallery;
+#[path = "support/published.rs"]
+mod published;
 #[path = "support/text_model.rs"]
 mod text_model;
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{error::Error, path::PathBuf, process::ExitCode, time::Instant};
 
 use checkpoint::Checkpoint;
 use clap::Parser;
-use encoder::Answer;
 use gallery::Gallery;
+use published::Answer;
 use serde_json::json;
 use text_model::TextModel;
 use wgpu_attention::Gpu;
@@ -56,18 +56,18 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let checkpoint = Checkpoint::open(&options.model)?;
-    let model = TextModel::read(&checkpoint)?;
-    let (ids, tokens) = model.tokenise(&options.model, &options.text)?;
     let gpu = Gpu::new()?;
+    let model = TextModel::read(&checkpoint, gpu.attention())?;
+    let (ids, tokens) = model.tokenise(&options.model, &options.text)?;
+    let ready = model.prepare(&gpu, &ids)?;
+    ready.run(&gpu)?; // what a first run costs beside is not the model's
+    let start = Instant::now();
+    let hidden = ready.run(&gpu)?;
+    let took = start.elapsed();
+    let layers = ready.seen(&gpu)?;
     println!("device      {}", gpu.attention().caps().adapter);
-    let bar = gallery::progress(model.encoder.layers());
-    let mut attended = Vec::new();
-    let hidden = model.encoder.run(&gpu, model.embed(&checkpoint, &ids)?, |layer| {
-        bar.inc(1);
-        attended.push(layer);
-    })?;
-    bar.finish_and_clear();
-    println!("model       {}: {} layers, {} heads", model.kind, attended.len(), model.encoder.heads);
+    println!("forward     {took:.1?}: {} dispatches, one submission, all weights and measures", ready.dispatches());
+    println!("model       {}: {} layers, {} heads", model.kind, layers.len(), model.layers.heads);
     println!("tokens      {}", tokens.join(" "));
     let answer = model.classify(&checkpoint, &hidden)?;
     if let Some(Answer { label, probability }) = &answer {
@@ -79,12 +79,12 @@ fn run(options: &Options) -> Result<()> {
         "label": answer.as_ref().map(|answer| &answer.label),
         "probability": answer.as_ref().map(|answer| answer.probability),
     });
-    gallery::tell(&attended);
+    gallery::tell(&layers);
     let gallery = Gallery {
         title: &options.text,
         note: &answer.map_or_else(String::new, |answer| format!("label: {} ({:.3})", answer.label, answer.probability)),
         tokens: &tokens,
-        layers: &attended,
+        layers: &layers,
         heads: &[],
         hidden: &hidden,
         picture: None,

@@ -9,14 +9,14 @@
 
 #[path = "support/checkpoint.rs"]
 mod checkpoint;
-#[path = "support/encoder.rs"]
-mod encoder;
 #[path = "support/gallery.rs"]
 mod gallery;
 #[path = "support/image_model.rs"]
 mod image_model;
 #[path = "support/patches.rs"]
 mod patches;
+#[path = "support/published.rs"]
+mod published;
 
 use std::{
     error::Error,
@@ -26,12 +26,15 @@ use std::{
 
 use checkpoint::Checkpoint;
 use clap::Parser;
-use encoder::{Answer, attend};
 use gallery::Gallery;
 use image_model::ImageModel;
 use patches::{Preparation, Tiles};
+use published::{Answer, Seen};
 use serde_json::json;
-use wgpu_attention::{Gpu, inspect::Grid};
+use wgpu_attention::{
+    Gpu, Inputs, Measures, Order, Shape, Spec,
+    inspect::{self, Grid},
+};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -92,18 +95,14 @@ fn run(options: &Options) -> Result<()> {
 
 fn by_model(gpu: &Gpu, options: &Options, folder: &Path, (name, file): (&str, &[u8])) -> Result<()> {
     let checkpoint = Checkpoint::open(folder)?;
-    let model = ImageModel::read(&checkpoint)?;
+    let model = ImageModel::read(&checkpoint, gpu.attention())?;
     let preparation = Preparation::read(folder, model.side)?;
     let picture = preparation.picture(file)?;
     let tiles = Tiles::new(&picture, model.patch);
-    let (bar, mut layers) = (gallery::progress(model.encoder.layers()), Vec::new());
-    let hidden = model.encoder.run(gpu, model.embed(&checkpoint, &tiles, &preparation)?, |layer| {
-        bar.inc(1);
-        layers.push(layer);
-    })?;
-    bar.finish_and_clear();
-    let hidden = model.finish(&checkpoint, hidden)?;
-    println!("model       {}: {} layers, {} heads", model.kind, layers.len(), model.encoder.heads);
+    let ready = model.prepare(gpu, &checkpoint, &tiles, &preparation)?;
+    let hidden = ready.run(gpu)?;
+    let layers = ready.seen(gpu)?;
+    println!("model       {}: {} layers, {} heads", model.kind, layers.len(), model.layers.heads);
     let answer = model.classify(&checkpoint, &hidden)?;
     let note = answer.as_ref().map_or_else(String::new, |Answer { label, probability }| {
         println!("label       {label} ({probability:.3})");
@@ -135,8 +134,8 @@ fn by_model(gpu: &Gpu, options: &Options, folder: &Path, (name, file): (&str, &[
 fn by_descriptors(gpu: &Gpu, options: &Options, (name, file): (&str, &[u8])) -> Result<()> {
     let picture = Preparation::default().picture(file)?;
     let tiles = Tiles::new(&picture, 16);
-    let (q, k) = tiles.descriptors();
-    let (_, attended) = attend(gpu, patches::DESCRIPTORS.len(), [&q, &k, &k])?;
+    let [q, k] = tiles.descriptors();
+    let seen = compare(gpu, &q, &k)?;
     println!("no model    patches are compared by {}", patches::DESCRIPTORS.join(", "));
     let note = format!("No model: heads compare the {} of patches.", patches::DESCRIPTORS.join(", the "));
     let grid = tiles.grid();
@@ -144,7 +143,7 @@ fn by_descriptors(gpu: &Gpu, options: &Options, (name, file): (&str, &[u8])) -> 
         title: &format!("{name}, no model: descriptors of patches compared"),
         note: &note,
         tokens: &names(&[], grid),
-        layers: &[attended],
+        layers: &[seen],
         heads: &patches::DESCRIPTORS,
         hidden: &k,
         picture: Some((&patches::png(&picture)?, grid)),
@@ -154,6 +153,20 @@ fn by_descriptors(gpu: &Gpu, options: &Options, (name, file): (&str, &[u8])) -> 
         out: &options.out,
     };
     gallery.write()
+}
+
+/// Attention of descriptors: where each patch finds what is like it.
+fn compare(gpu: &Gpu, q: &[f32], k: &[f32]) -> Result<Seen> {
+    let (heads, dim) = (patches::DESCRIPTORS.len() as u32, patches::DIM as u32);
+    let len = q.len() as u32 / (heads * dim);
+    let shape =
+        Shape { batch: 1, q_heads: heads, kv_heads: heads, q_len: len, kv_len: len, head_dim: dim, value_dim: dim };
+    let spec = Spec::new(shape).order(Order::Bshd).weights();
+    let weights = gpu.run(&spec, &Inputs::new(q, k, k))?.weights.unwrap_or_default();
+    let measures = Measures::of(&spec).rows().received();
+    let measured = gpu.run(&measures, &Inputs::without_values(q, k))?;
+    let heads = inspect::heads(&measures, &measured);
+    Ok(Seen { weights, heads, received: measured.received.unwrap_or_default() })
 }
 
 fn names(specials: &[&str], grid: Grid) -> Vec<String> {

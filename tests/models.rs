@@ -3,12 +3,12 @@
 
 #[path = "../examples/support/checkpoint.rs"]
 mod checkpoint;
-#[path = "../examples/support/encoder.rs"]
-mod encoder;
 #[path = "../examples/support/image_model.rs"]
 mod image_model;
 #[path = "../examples/support/patches.rs"]
 mod patches;
+#[path = "../examples/support/published.rs"]
+mod published;
 #[path = "../examples/support/text_model.rs"]
 mod text_model;
 
@@ -18,48 +18,52 @@ use std::{
 };
 
 use checkpoint::Checkpoint;
-use encoder::{Answer, Hidden};
 use image_model::ImageModel;
 use patches::{Preparation, Tiles};
+use published::{Answer, Ready};
 use safetensors::SafeTensors;
 use text_model::TextModel;
-use wgpu_attention::Gpu;
+use wgpu_attention::{Gpu, wgpu};
 
 /// Of make.py.
 const TEXT: &str = "The cat sat on the mat, didn't it? Ångström naïve.";
 
 /// What a model made of its input: all weights, the last hidden state, an answer.
-type Ran = (Vec<f32>, Hidden, Option<Answer>);
+type Ran = (Vec<f32>, Vec<f32>, Option<Answer>);
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
 }
 
 fn run_text(folder: &Path, text: &str) -> Ran {
+    let gpu = Gpu::new().expect("an adapter");
     let checkpoint = Checkpoint::open(folder).expect("a checkpoint");
-    let model = TextModel::read(&checkpoint).expect("a text model");
+    let model = TextModel::read(&checkpoint, gpu.attention()).expect("a text model");
     let (ids, tokens) = model.tokenise(folder, text).expect("a tokenizer");
     assert_eq!(ids.len(), tokens.len());
-    let mut weights = Vec::new();
-    let gpu = Gpu::new().expect("an adapter");
-    let x = model.embed(&checkpoint, &ids).expect("embeddings");
-    let hidden = model.encoder.run(&gpu, x, |layer| weights.extend(layer.weights)).expect("it runs");
+    let (weights, hidden) = run(&gpu, model.prepare(&gpu, &ids));
     let answer = model.classify(&checkpoint, &hidden).expect("a head or none");
     (weights, hidden, answer)
 }
 
 fn run_image(folder: &Path, file: &[u8]) -> Ran {
+    let gpu = Gpu::new().expect("an adapter");
     let checkpoint = Checkpoint::open(folder).expect("a checkpoint");
-    let model = ImageModel::read(&checkpoint).expect("an image model");
+    let model = ImageModel::read(&checkpoint, gpu.attention()).expect("an image model");
     let preparation = Preparation::read(folder, model.side).expect("settings");
     let picture = preparation.picture(file).expect("an image");
-    let x = model.embed(&checkpoint, &Tiles::new(&picture, model.patch), &preparation).expect("embeddings");
-    let mut weights = Vec::new();
-    let gpu = Gpu::new().expect("an adapter");
-    let hidden = model.encoder.run(&gpu, x, |layer| weights.extend(layer.weights)).expect("it runs");
-    let hidden = model.finish(&checkpoint, hidden).expect("a norm");
+    let tiles = Tiles::new(&picture, model.patch);
+    let (weights, hidden) = run(&gpu, model.prepare(&gpu, &checkpoint, &tiles, &preparation));
     let answer = model.classify(&checkpoint, &hidden).expect("a head or none");
     (weights, hidden, answer)
+}
+
+fn run(gpu: &Gpu, ready: Result<Ready, Box<dyn std::error::Error>>) -> (Vec<f32>, Vec<f32>) {
+    let ready = ready.expect("it fits");
+    let hidden = ready.run(gpu).expect("it runs");
+    assert_eq!(ready.run(gpu).expect("it runs again"), hidden);
+    let seen = ready.seen(gpu).expect("it was measured");
+    (seen.into_iter().flat_map(|layer| layer.weights).collect(), hidden)
 }
 
 fn floats(file: &SafeTensors<'_>, name: &str) -> Option<Vec<f32>> {
@@ -141,18 +145,20 @@ fn refusal(name: &str, file: &str, change: impl Fn(String) -> String) -> String 
     said.replace(&copy.display().to_string(), "DIR")
 }
 
-/// All of a model that needs no device.
+/// All of a model but running it.
 fn load(name: &str, folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let gpu = Gpu::from_device(device, queue);
     let checkpoint = Checkpoint::open(folder)?;
     if matches!(name, "vit" | "deit") {
-        let model = ImageModel::read(&checkpoint)?;
+        let model = ImageModel::read(&checkpoint, gpu.attention())?;
         let preparation = Preparation::read(folder, model.side)?;
         let picture = preparation.picture(&fs::read(folder.parent().unwrap_or(folder).join("noise.png"))?)?;
-        return model.embed(&checkpoint, &Tiles::new(&picture, model.patch), &preparation).map(drop);
+        return model.prepare(&gpu, &checkpoint, &Tiles::new(&picture, model.patch), &preparation).map(drop);
     }
-    let model = TextModel::read(&checkpoint)?;
+    let model = TextModel::read(&checkpoint, gpu.attention())?;
     let (ids, _) = model.tokenise(folder, TEXT)?;
-    model.embed(&checkpoint, &ids).map(drop)
+    model.prepare(&gpu, &ids).map(drop)
 }
 
 #[test]
@@ -179,15 +185,15 @@ fn wrong_models_are_refused_by_name() {
         (config("bert", r#""model_type""#, r#""kind""#), "config.json lacks \"model_type\""),
         (
             config("bert", r#""hidden_size": 24"#, r#""hidden_size": 27"#),
-            "bert.encoder.layer.0.attention.self.query.weight is [24, 24], config.json makes it [27, 27]",
+            "state dict: bert.encoder.layer.0.attention.self.query.weight: it is [24, 24], and [27, 27] is expected",
         ),
         (
             config("bert", r#""num_attention_heads": 3"#, r#""num_attention_heads": 5"#),
-            "5 heads do not divide a hidden size of 24",
+            "5 heads cannot share an embedding of 24 evenly",
         ),
         (
             config("bert", r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 3"#),
-            "model.safetensors lacks bert.encoder.layer.2.attention.self.query.weight",
+            "state dict: bert.encoder.layer.2.attention.self.query.weight: it is missing, and [24, 24] is expected",
         ),
         (
             config("roberta", r#""hidden_act": "gelu""#, r#""hidden_act": "mish""#),
@@ -225,9 +231,11 @@ fn texts_that_are_too_long_are_refused() {
     for (name, most) in [("bert", 40), ("roberta", 40)] {
         let folder = folder(name);
         let checkpoint = Checkpoint::open(&folder).expect("a checkpoint");
-        let model = TextModel::read(&checkpoint).expect("a text model");
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let gpu = Gpu::from_device(device, queue);
+        let model = TextModel::read(&checkpoint, gpu.attention()).expect("a text model");
         let (ids, _) = model.tokenise(&folder, &TEXT.repeat(9)).expect("a tokenizer");
-        let said = model.embed(&checkpoint, &ids).expect_err("it is too long").to_string();
+        let said = model.prepare(&gpu, &ids).err().expect("it is too long").to_string();
         assert_eq!(said, format!("the text has {} tokens, the model takes from 1 to {most}", ids.len()));
     }
 }

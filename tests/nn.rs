@@ -204,6 +204,7 @@ fn generation_is_the_whole_at_once() {
     let (plain, causal) = (Sight::of(1), Sight::of(1).causal());
     let seen = Sight::of(1).weights(GiveWeights::EachHead);
     let (logits, seen) = model.record(&mut tape, [source, target], [&plain, &causal, &seen]).expect("it fits");
+    let seen = seen.into_iter().filter_map(|attended| attended.weights);
     let kept: Vec<Value> = [logits].into_iter().chain(seen).map(|value| tape.keep(value)).collect();
     let forward = tape.finish().expect("it plans");
     submit(&gpu, |encoder| forward.encode(encoder));

@@ -6,6 +6,7 @@ use std::{error::Error, fs, path::Path};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use serde_json::Value;
+use wgpu_attention::{Attention, nn::Weights};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -27,6 +28,11 @@ impl Checkpoint {
         SafeTensors::deserialize(&file).map_err(broken)?;
         let (header, metadata) = SafeTensors::read_metadata(&file).map_err(broken)?;
         Ok(Self { config, metadata, data: header + 8, file })
+    }
+
+    /// The tensors, for a device.
+    pub(crate) fn weights(&self, attention: &Attention) -> Result<Weights<'_>> {
+        Ok(Weights::of_file(attention, &self.file)?)
     }
 
     /// What config.json says of a key.

@@ -10,7 +10,7 @@ use wgpu_attention::inspect::{
     plot::{Figure, HeatMap, Overlay, Page, Panel},
 };
 
-use crate::encoder::{Attended, Hidden};
+use crate::published::Seen;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -23,10 +23,11 @@ pub(crate) struct Gallery<'a> {
     /// A line under it; none if empty.
     pub note: &'a str,
     pub tokens: &'a [String],
-    pub layers: &'a [Attended],
+    pub layers: &'a [Seen],
     /// What is known of each head; nothing where nothing is.
     pub heads: &'a [&'a str],
-    pub hidden: &'a Hidden,
+    /// `[tokens, hidden]`.
+    pub hidden: &'a [f32],
     /// An image and its patches, if tokens are such: pictures then show what one token sees of it.
     pub picture: Option<(&'a [u8], Grid)>,
     /// That token.
@@ -37,23 +38,21 @@ pub(crate) struct Gallery<'a> {
     pub out: &'a Path,
 }
 
-/// A bar for so many layers, on a terminal.
-pub(crate) fn progress(layers: usize) -> ProgressBar {
-    // Hidden by itself where there is no terminal.
-    ProgressBar::new(layers as u64).with_message("layers")
-}
-
 impl Gallery<'_> {
     pub(crate) fn write(&self) -> Result<()> {
         let out = self.out;
         fs::create_dir_all(out).map_err(|error| format!("cannot make {}: {error}", out.display()))?;
+        // Hidden by itself where there is no terminal.
+        let bar = ProgressBar::new(self.layers.len() as u64);
         for (n, layer) in self.layers.iter().enumerate() {
+            bar.inc(1);
             let figure = self.figure(n, layer)?;
             self.save(&format!("layer_{n:02}.png"), &figure.png()?)?;
             if self.svg {
                 self.save(&format!("layer_{n:02}.svg"), figure.svg().as_bytes())?;
             }
         }
+        bar.finish_and_clear();
         self.save("index.html", self.page()?.html()?.as_bytes())?;
         self.save("stats.json", serde_json::to_string_pretty(&self.stats()?)?.as_bytes())?;
         self.save("weights.safetensors", &self.weights()?)?;
@@ -68,7 +67,7 @@ impl Gallery<'_> {
     }
 
     /// All heads of a layer.
-    fn figure(&self, n: usize, layer: &Attended) -> Result<Figure> {
+    fn figure(&self, n: usize, layer: &Seen) -> Result<Figure> {
         let size = self.tokens.len() * self.tokens.len();
         let panels = (0..).zip(layer.weights.chunks(size)).map(|(head, weights)| self.panel(head, weights));
         let panels = panels.collect::<Result<Vec<_>>>()?;
@@ -114,7 +113,7 @@ impl Gallery<'_> {
     /// Measures of each head, what each token gets, and what the first token has of each through all layers.
     fn stats(&self) -> Result<Value> {
         let tokens = self.tokens.len();
-        let layer = |layer: &Attended| {
+        let layer = |layer: &Seen| {
             let heads: Vec<Value> = layer.heads.iter().map(|head| head.named().into_iter().collect()).collect();
             json!({ "heads": heads, "received": layer.received.chunks(tokens).collect::<Vec<_>>() })
         };
@@ -133,14 +132,14 @@ impl Gallery<'_> {
         let weights: Vec<f32> = self.layers.iter().flat_map(|layer| layer.weights.iter().copied()).collect();
         let view = |shape, data| TensorView::new(Dtype::F32, shape, bytemuck::cast_slice::<f32, u8>(data));
         let weights = view(vec![layers, heads, tokens, tokens], &weights)?;
-        let hidden = view(vec![tokens, self.hidden.nrows()], self.hidden.as_slice())?;
+        let hidden = view(vec![tokens, self.hidden.len() / tokens], self.hidden)?;
         let metadata = HashMap::from([("tokens".into(), json!(self.tokens).to_string())]);
         Ok(safetensors::serialize([("weights", weights), ("last_hidden_state", hidden)], Some(metadata))?)
     }
 }
 
 /// The mean over heads.
-fn mean(layer: &Attended, size: usize) -> Vec<f32> {
+fn mean(layer: &Seen, size: usize) -> Vec<f32> {
     let mut mean = vec![0.0; size];
     for head in layer.weights.chunks(size) {
         mean.iter_mut().zip(head).for_each(|(mean, weight)| *mean += weight / layer.heads.len() as f32);
@@ -149,7 +148,7 @@ fn mean(layer: &Attended, size: usize) -> Vec<f32> {
 }
 
 /// Says which heads stand out in what.
-pub(crate) fn tell(layers: &[Attended]) {
+pub(crate) fn tell(layers: &[Seen]) {
     let all = || layers.iter().enumerate().flat_map(|(n, layer)| layer.heads.iter().map(move |head| (n, head)));
     let names = all().next().map(|(_, head)| head.named().map(|(name, _)| name)).unwrap_or_default();
     for (at, what) in [(5, "at themselves"), (6, "at the token before"), (7, "at the first token"), (1, "everywhere")] {

@@ -3,19 +3,26 @@
 
 use std::error::Error;
 
+use wgpu_attention::{
+    Activation, Attention, DType, Gpu,
+    nn::{LayerNorm, Linear, Tape},
+};
+
 use crate::{
     checkpoint::Checkpoint,
-    encoder::{Answer, Encoder, Family, Hidden, Linear, Norm, answer},
     patches::{Preparation, Tiles},
+    published::{Answer, Family, Layers, Ready, answer, dense, sight},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// An image model.
+/// An image model on a device.
 pub(crate) struct ImageModel {
     pub kind: String,
     prefix: String,
-    pub encoder: Encoder,
+    pub layers: Layers,
+    projection: Linear,
+    norm: LayerNorm,
     /// Tokens before the patches.
     pub specials: Vec<&'static str>,
     /// Pixels along a side of the image, and of a patch.
@@ -24,7 +31,7 @@ pub(crate) struct ImageModel {
 }
 
 impl ImageModel {
-    pub(crate) fn read(checkpoint: &Checkpoint) -> Result<Self> {
+    pub(crate) fn read(checkpoint: &Checkpoint, attention: &Attention) -> Result<Self> {
         let kind = checkpoint.text("model_type")?;
         let family = Family::of(kind).filter(|_| matches!(kind, "vit" | "deit"));
         let family =
@@ -38,42 +45,58 @@ impl ImageModel {
             );
         }
         let specials = if kind == "deit" { vec!["[CLS]", "[DIST]"] } else { vec!["[CLS]"] };
-        let encoder = Encoder::read(checkpoint, &family, prefix)?;
-        Ok(Self { kind: kind.into(), prefix: prefix.into(), encoder, specials, side, patch })
+        let mut weights = checkpoint.weights(attention)?;
+        let layers = Layers::read(checkpoint, &mut weights, &family, prefix)?;
+        let project = format!("{prefix}embeddings.patch_embeddings.projection");
+        let weight = weights.take(&format!("{project}.weight"), &[layers.hidden, 3, patch, patch])?;
+        let shift = weights.vector(&format!("{project}.bias"), layers.hidden)?;
+        let projection = Linear::of(weight, Some(shift), [layers.hidden, 3 * patch * patch]);
+        let norm = LayerNorm::load(&mut weights, &format!("{prefix}layernorm"), layers.hidden, layers.epsilon)?;
+        Ok(Self { kind: kind.into(), prefix: prefix.into(), layers, projection, norm, specials, side, patch })
     }
 
     fn name(&self, part: &str) -> String {
         format!("{}{part}", self.prefix)
     }
 
-    /// What goes into the first layer: special tokens, then projected patches, each with its position.
-    pub(crate) fn embed(&self, checkpoint: &Checkpoint, tiles: &Tiles, preparation: &Preparation) -> Result<Hidden> {
-        let (size, specials) = (self.encoder.hidden, self.specials.len());
-        let pixels = tiles.pixels(preparation);
-        let patch = self.patch as usize;
-        let project = self.name("embeddings.patch_embeddings.projection");
-        let weight = checkpoint.tensor(&format!("{project}.weight"), &[size, 3, patch, patch])?;
-        let patches =
-            Linear::new(&weight, checkpoint.tensor(&format!("{project}.bias"), &[size])?, size).apply(&pixels);
-        let tokens = specials + patches.ncols();
-        let positions = checkpoint.tensor(&self.name("embeddings.position_embeddings"), &[1, tokens, size])?;
-        let mut x = Hidden::from_column_slice(size, tokens, &positions);
-        for (n, token) in ["embeddings.cls_token", "embeddings.distillation_token"][..specials].iter().enumerate() {
-            let token = checkpoint.tensor(&self.name(token), &[1, 1, size])?;
-            x.column_mut(n).iter_mut().zip(token).for_each(|(x, y)| *x += y);
-        }
-        let mut rest = x.columns_mut(specials, patches.ncols());
-        rest += patches;
-        Ok(x)
+    /// All steps for this picture, ready to run.
+    pub(crate) fn prepare(
+        &self,
+        gpu: &Gpu,
+        checkpoint: &Checkpoint,
+        tiles: &Tiles,
+        preparation: &Preparation,
+    ) -> Result<Ready> {
+        let (specials, pixels) = (self.specials.len(), tiles.pixels(preparation));
+        let tokens = specials + tiles.grid().patches() as usize;
+        // Special tokens have no pixels: what the projection makes of zeros is its bias.
+        let mut rows = vec![0.0; specials * self.projection.inputs as usize];
+        rows.extend(pixels);
+        let added = self.added(checkpoint, tokens)?;
+        let mut tape = Tape::new(gpu.attention());
+        let rows = tape.constant(tokens as u32, self.projection.inputs, DType::F32, &rows);
+        let added = tape.constant(tokens as u32, self.layers.hidden, DType::F32, &added);
+        let x = self.projection.record(&mut tape, rows, Activation::None, Some(added))?;
+        let (x, attended) = self.layers.encoder.record(&mut tape, x, &sight())?;
+        let hidden = self.norm.record(&mut tape, x)?;
+        Ready::new(tape, hidden, attended)
     }
 
-    /// What is made of what the last layer gives.
-    pub(crate) fn finish(&self, checkpoint: &Checkpoint, hidden: Hidden) -> Result<Hidden> {
-        Ok(Norm::read(checkpoint, &self.name("layernorm"), self.encoder.hidden)?.apply(hidden))
+    /// What is added to projected pixels: positions, and the special tokens, less the bias that they would get.
+    fn added(&self, checkpoint: &Checkpoint, tokens: usize) -> Result<Vec<f32>> {
+        let size = self.layers.hidden as usize;
+        let mut added = checkpoint.tensor(&self.name("embeddings.position_embeddings"), &[1, tokens, size])?;
+        let bias = checkpoint.tensor(&self.name("embeddings.patch_embeddings.projection.bias"), &[size])?;
+        let names = ["embeddings.cls_token", "embeddings.distillation_token"];
+        for (name, row) in names.iter().take(self.specials.len()).zip(added.chunks_mut(size)) {
+            let token = checkpoint.tensor(&self.name(name), &[1, 1, size])?;
+            row.iter_mut().zip(token.iter().zip(&bias)).for_each(|(x, (token, bias))| *x += token - bias);
+        }
+        Ok(added)
     }
 
     /// What a classification head makes of the special tokens, if there is one.
-    pub(crate) fn classify(&self, checkpoint: &Checkpoint, hidden: &Hidden) -> Result<Option<Answer>> {
+    pub(crate) fn classify(&self, checkpoint: &Checkpoint, hidden: &[f32]) -> Result<Option<Answer>> {
         let heads = if checkpoint.has("distillation_classifier.weight") {
             vec!["cls_classifier", "distillation_classifier"]
         } else if checkpoint.has("classifier.weight") {
@@ -81,17 +104,12 @@ impl ImageModel {
         } else {
             return Ok(None);
         };
-        let mut logits: Option<Hidden> = None;
-        for (n, head) in heads.into_iter().enumerate() {
-            let labels = checkpoint.rows(&format!("{head}.weight"))?;
-            let own = Linear::read(checkpoint, head, [labels, self.encoder.hidden])?;
-            let own = own.apply(&hidden.columns(n, 1).into_owned());
-            logits = Some(match logits {
-                // The mean of two, which have the same labels.
-                Some(other) if other.shape() == own.shape() => (other + own) / 2.0,
-                _ => own,
-            });
-        }
-        Ok(logits.and_then(|logits| answer(&checkpoint.labels(), logits.as_slice())))
+        let rows = hidden.chunks(self.layers.hidden as usize);
+        let logits = heads.iter().zip(rows).map(|(head, row)| dense(checkpoint, head, row));
+        let logits = logits.collect::<Result<Vec<_>>>()?;
+        // The mean of the heads, which have the same labels.
+        let mean = |n: usize| logits.iter().map(|logits| logits.get(n).copied().unwrap_or(0.0)).sum::<f32>();
+        let mean: Vec<f32> = (0..logits[0].len()).map(|n| mean(n) / logits.len() as f32).collect();
+        Ok(answer(&checkpoint.labels(), &mean))
     }
 }

@@ -7,8 +7,6 @@ use image::{ImageFormat, RgbImage, imageops};
 use serde_json::Value;
 use wgpu_attention::inspect::Grid;
 
-use crate::encoder::Hidden;
-
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// How an image becomes the model's input, as preprocessor_config.json says.
@@ -110,7 +108,7 @@ pub(crate) fn png(picture: &RgbImage) -> Result<Vec<u8>> {
 pub(crate) const DESCRIPTORS: [&str; 3] = ["colours", "edges", "places"];
 
 /// Elements of a head: features, their square, and zeros.
-const DIM: usize = 16;
+pub(crate) const DIM: usize = 16;
 
 /// Directions of edges that are told apart.
 const DIRECTIONS: usize = 8;
@@ -142,38 +140,34 @@ impl<'a> Tiles<'a> {
         (0..patch).flat_map(move |y| (0..patch).map(move |x| (x, y)))
     }
 
-    /// The numbers of each patch, `[channels, rows, columns]` in a column.
-    pub(crate) fn pixels(&self, preparation: &Preparation) -> Hidden {
+    /// The numbers of each patch, `[patches, channels, rows, columns]`.
+    pub(crate) fn pixels(&self, preparation: &Preparation) -> Vec<f32> {
         let channel = |x: u32, y: u32, c: usize| {
             (f32::from(self.picture.get_pixel(x, y)[c]) / 255.0 - preparation.mean[c]) / preparation.deviation[c]
         };
-        let patches = self
-            .corners()
-            .flat_map(|(x0, y0)| (0..3).flat_map(move |c| self.square().map(move |(x, y)| channel(x0 + x, y0 + y, c))));
-        let size = 3 * (self.patch * self.patch) as usize;
-        Hidden::from_iterator(size, self.grid().patches() as usize, patches)
+        let patch = |(x0, y0): (u32, u32)| {
+            (0..3).flat_map(move |c| self.square().map(move |(x, y)| (x0 + x, y0 + y, c))).collect::<Vec<_>>()
+        };
+        self.corners().flat_map(patch).map(|(x, y, c)| channel(x, y, c)).collect()
     }
 
-    /// Queries and keys of the [`DESCRIPTORS`], whose scores are minus the squared distances of features, but for a number that
+    /// Queries and keys `[patches, heads, DIM]` of the [`DESCRIPTORS`], whose scores are minus the squared distances of features, but for a number that
     /// is the same for all keys.
-    pub(crate) fn descriptors(&self) -> (Hidden, Hidden) {
-        let tokens = self.grid().patches() as usize;
-        let size = DESCRIPTORS.len() * DIM;
-        let (mut q, mut k) = (Hidden::zeros(size, tokens), Hidden::zeros(size, tokens));
+    pub(crate) fn descriptors(&self) -> [Vec<f32>; 2] {
         // The scale of attention, that distances are not to have.
         let factor = (DIM as f32).sqrt();
-        for (n, corner) in self.corners().enumerate() {
-            for (head, features) in [self.colours(corner), self.edges(corner), self.place(corner)].iter().enumerate() {
-                let start = head * DIM;
-                for (d, x) in features.iter().enumerate() {
-                    q[(start + d, n)] = 2.0 * factor * x;
-                    k[(start + d, n)] = *x;
-                }
-                q[(start + features.len(), n)] = -factor;
-                k[(start + features.len(), n)] = features.iter().map(|x| x * x).sum();
+        let (mut q, mut k) = (Vec::new(), Vec::new());
+        for corner in self.corners() {
+            for features in [self.colours(corner), self.edges(corner), self.place(corner)] {
+                let square = features.iter().map(|x| x * x).sum();
+                q.extend(features.iter().map(|x| 2.0 * factor * x).chain([-factor]));
+                k.extend(features.iter().copied().chain([square]));
+                let end = q.len().next_multiple_of(DIM);
+                q.resize(end, 0.0);
+                k.resize(end, 0.0);
             }
         }
-        (q, k)
+        [q, k]
     }
 
     /// Means of the channels.

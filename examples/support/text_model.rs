@@ -1,25 +1,36 @@
 //! A published text encoder: tokens, embeddings, layers, classification head. BERT, RoBERTa, XLM-RoBERTa and DistilBERT.
+#![allow(dead_code, reason = "each example uses only a part of this module")]
 
 use std::{error::Error, path::Path};
 
 use tokenizers::Tokenizer;
+use wgpu_attention::{
+    Attention, DType, Gpu,
+    nn::{Embedding, LayerNorm, Tape},
+};
 
 use crate::{
     checkpoint::Checkpoint,
-    encoder::{Answer, Encoder, Family, Hidden, Linear, Norm, answer},
+    published::{Answer, Family, Layers, Ready, answer, dense, sight},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// A text model.
+/// A text model on a device.
 pub(crate) struct TextModel {
     pub kind: String,
     prefix: String,
-    pub encoder: Encoder,
+    pub layers: Layers,
+    words: Embedding,
+    /// The kind of all tokens, added to each; some models have none.
+    sort: Option<Vec<f32>>,
+    norm: LayerNorm,
+    /// Most tokens of a text.
+    most: u32,
 }
 
 impl TextModel {
-    pub(crate) fn read(checkpoint: &Checkpoint) -> Result<Self> {
+    pub(crate) fn read(checkpoint: &Checkpoint, attention: &Attention) -> Result<Self> {
         let kind = checkpoint.text("model_type")?;
         let family = Family::of(kind).filter(|_| matches!(kind, "bert" | "roberta" | "xlm-roberta" | "distilbert"));
         let family = family.ok_or_else(|| {
@@ -35,8 +46,26 @@ impl TextModel {
         }
         let prefixed = checkpoint.has(&format!("{}embeddings.word_embeddings.weight", family.prefix));
         let prefix = if prefixed { family.prefix } else { "" };
-        let encoder = Encoder::read(checkpoint, &family, prefix)?;
-        Ok(Self { kind: kind.into(), prefix: prefix.into(), encoder })
+        let mut weights = checkpoint.weights(attention)?;
+        let layers = Layers::read(checkpoint, &mut weights, &family, prefix)?;
+        let [vocabulary, positions] = ["vocab_size", "max_position_embeddings"].map(|key| checkpoint.size(key));
+        let (vocabulary, positions) = (vocabulary? as u32, positions? as u32);
+        // These models count positions from the one after the padding token's.
+        let first = if kind.contains("roberta") { checkpoint.number("pad_token_id", 1.0)? as u32 + 1 } else { 0 };
+        let name = |part: &str| format!("{prefix}embeddings.{part}");
+        let words = Embedding::load(&mut weights, &name("word_embeddings"), vocabulary, layers.hidden)?;
+        let words = words.learned(&mut weights, &name("position_embeddings"), [positions, first])?;
+        let sort = if kind == "distilbert" {
+            None
+        } else {
+            let sizes = [checkpoint.size("type_vocab_size")?, layers.hidden as usize];
+            // The first row: all tokens are of the first text.
+            let sorts = checkpoint.tensor(&name("token_type_embeddings.weight"), &sizes)?;
+            Some(sorts[..layers.hidden as usize].to_vec())
+        };
+        let norm = LayerNorm::load(&mut weights, &name("LayerNorm"), layers.hidden, layers.epsilon)?;
+        let most = positions.saturating_sub(first);
+        Ok(Self { kind: kind.into(), prefix: prefix.into(), layers, words, sort, norm, most })
     }
 
     fn is_roberta(&self) -> bool {
@@ -60,55 +89,37 @@ impl TextModel {
         Ok((encoding.get_ids().to_vec(), tokens))
     }
 
-    /// What goes into the first layer.
-    pub(crate) fn embed(&self, checkpoint: &Checkpoint, ids: &[u32]) -> Result<Hidden> {
-        let size = self.encoder.hidden;
-        let name = |part: &str| format!("{}embeddings.{part}", self.prefix);
-        let table = |part: &str, rows: &str| {
-            let rows = checkpoint.size(rows)?;
-            Ok::<_, Box<dyn Error>>((rows, checkpoint.tensor(&name(&format!("{part}.weight")), &[rows, size])?))
-        };
-        let (vocabulary, words) = table("word_embeddings", "vocab_size")?;
-        let (most, positions) = table("position_embeddings", "max_position_embeddings")?;
-        // These models count positions from the one after the padding token's.
-        let first = if self.is_roberta() { checkpoint.number("pad_token_id", 1.0)? as usize + 1 } else { 0 };
-        if ids.is_empty() || first + ids.len() > most {
-            let most = most.saturating_sub(first);
-            return Err(format!("the text has {} tokens, the model takes from 1 to {most}", ids.len()).into());
+    /// All steps for these tokens, ready to run.
+    pub(crate) fn prepare(&self, gpu: &Gpu, ids: &[u32]) -> Result<Ready> {
+        let len = ids.len() as u32;
+        if len == 0 || len > self.most {
+            return Err(format!("the text has {len} tokens, the model takes from 1 to {}", self.most).into());
         }
-        let kinds = if self.kind == "distilbert" {
-            vec![0.0; size]
-        } else {
-            table("token_type_embeddings", "type_vocab_size")?.1
-        };
-        let mut x = Hidden::zeros(size, ids.len());
-        for (n, (&id, mut token)) in ids.iter().zip(x.column_iter_mut()).enumerate() {
-            let row = |table: &[f32], n: usize| table[n * size..][..size].to_vec();
-            if id as usize >= vocabulary {
-                return Err(format!("tokenizer.json gives token {id}, the model knows {vocabulary}").into());
-            }
-            let parts = [row(&words, id as usize), row(&positions, first + n), row(&kinds, 0)];
-            token.iter_mut().enumerate().for_each(|(d, x)| *x = parts.iter().map(|part| part[d]).sum());
+        if let Some(id) = ids.iter().find(|&&id| id >= self.words.count) {
+            return Err(format!("tokenizer.json gives token {id}, the model knows {}", self.words.count).into());
         }
-        Ok(Norm::read(checkpoint, &name("LayerNorm"), size)?.apply(x))
+        let mut tape = Tape::new(gpu.attention());
+        let ids = tape.constant(1, len, DType::U32, ids);
+        let x = self.words.record(&mut tape, ids, len);
+        let sort = self.sort.as_ref().map(|sort| tape.constant(1, self.layers.hidden, DType::F32, sort));
+        let x = self.norm.record_sum(&mut tape, x, sort)?;
+        let (hidden, attended) = self.layers.encoder.record(&mut tape, x, &sight())?;
+        Ready::new(tape, hidden, attended)
     }
 
     /// What a classification head makes of the first token, if there is one.
-    pub(crate) fn classify(&self, checkpoint: &Checkpoint, hidden: &Hidden) -> Result<Option<Answer>> {
+    pub(crate) fn classify(&self, checkpoint: &Checkpoint, hidden: &[f32]) -> Result<Option<Answer>> {
         let architecture = checkpoint.get("architectures").and_then(|all| all.get(0)?.as_str()).unwrap_or_default();
         if !architecture.ends_with("ForSequenceClassification") {
             return Ok(None);
         }
-        let size = self.encoder.hidden;
-        let first = hidden.columns(0, 1).into_owned();
-        let (dense, activation, last): (_, fn(f32) -> f32, _) = match self.kind.as_str() {
+        let (inner, activation, outer): (_, fn(f32) -> f32, _) = match self.kind.as_str() {
             "bert" => ("bert.pooler.dense", f32::tanh, "classifier"),
             "distilbert" => ("pre_classifier", |x| x.max(0.0), "classifier"),
             _ => ("classifier.dense", f32::tanh, "classifier.out_proj"),
         };
-        let pooled = Linear::read(checkpoint, dense, [size, size])?.apply(&first).map(activation);
-        let labels = checkpoint.rows(&format!("{last}.weight"))?;
-        let logits = Linear::read(checkpoint, last, [labels, size])?.apply(&pooled);
-        Ok(answer(&checkpoint.labels(), logits.as_slice()))
+        let pooled = dense(checkpoint, inner, &hidden[..self.layers.hidden as usize])?;
+        let pooled: Vec<f32> = pooled.into_iter().map(activation).collect();
+        Ok(answer(&checkpoint.labels(), &dense(checkpoint, outer, &pooled)?))
     }
 }

@@ -90,12 +90,12 @@ impl DecoderLayer {
     ) -> Result<Attended, Error> {
         let [first, second, third] = &self.norms;
         let (x, ()) = first.around(tape, x, |tape, y| Ok((attend(tape, y, x)?, ())))?;
-        let (x, weights) = second.around(tape, x, |tape, y| {
+        let (x, attended) = second.around(tape, x, |tape, y| {
             let attended = self.cross.record_over(tape, y, memory, cross, Some(x))?;
-            Ok((attended.out, attended.weights))
+            Ok((attended.out, attended))
         })?;
         let (out, ()) = third.around(tape, x, |tape, y| Ok((self.feed_forward.record(tape, y, Some(x))?, ())))?;
-        Ok(Attended { out, weights })
+        Ok(Attended { out, ..attended })
     }
 }
 
@@ -114,13 +114,13 @@ impl Decoder {
         Ok(Self { layers, norm: final_norm(weights, prefix, config)? })
     }
 
-    /// Adds all layers to the tape, as [`DecoderLayer::record`]; gives the output, and the weights over the memory of each layer.
+    /// Adds all layers to the tape, as [`DecoderLayer::record`]; gives the output, and what each layer gave over the memory.
     pub fn record(
         &self,
         tape: &mut Tape,
         [x, memory]: [Value; 2],
         sights: [&Sight; 2],
-    ) -> Result<(Value, Vec<Value>), Error> {
+    ) -> Result<(Value, Vec<Attended>), Error> {
         self.each(tape, x, |tape, _, layer, x| layer.record(tape, [x, memory], sights))
     }
 
@@ -136,7 +136,7 @@ impl Decoder {
         x: Value,
         (caches, lens): (&[Cache], Value),
         cross: &Sight,
-    ) -> Result<(Value, Vec<Value>), Error> {
+    ) -> Result<(Value, Vec<Attended>), Error> {
         if caches.len() != self.layers.len() {
             return Err(Error::Input { name: "caches", got: caches.len(), needs: self.layers.len() });
         }
@@ -148,14 +148,14 @@ impl Decoder {
         tape: &mut Tape,
         mut x: Value,
         record: impl Fn(&mut Tape, usize, &DecoderLayer, Value) -> Result<Attended, Error>,
-    ) -> Result<(Value, Vec<Value>), Error> {
-        let mut weights = Vec::new();
+    ) -> Result<(Value, Vec<Attended>), Error> {
+        let mut all = Vec::new();
         for (n, layer) in self.layers.iter().enumerate() {
             let attended = record(tape, n, layer, x)?;
             x = attended.out;
-            weights.extend(attended.weights);
+            all.push(attended);
         }
         let out = self.norm.as_ref().map_or(Ok(x), |norm| norm.record(tape, x))?;
-        Ok((out, weights))
+        Ok((out, all))
     }
 }

@@ -109,12 +109,12 @@ impl EncoderLayer {
     /// Adds the layer to the tape: `x [batch * len, embed_dim]`, and out alike.
     pub fn record(&self, tape: &mut Tape, x: Value, sight: &Sight) -> Result<Attended, Error> {
         let [first, second] = &self.norms;
-        let (x, weights) = first.around(tape, x, |tape, y| {
+        let (x, attended) = first.around(tape, x, |tape, y| {
             let attended = self.attention.record(tape, [y; 3], sight, Some(x))?;
-            Ok((attended.out, attended.weights))
+            Ok((attended.out, attended))
         })?;
         let (out, ()) = second.around(tape, x, |tape, y| Ok((self.feed_forward.record(tape, y, Some(x))?, ())))?;
-        Ok(Attended { out, weights })
+        Ok(Attended { out, ..attended })
     }
 }
 
@@ -145,17 +145,16 @@ impl Encoder {
         self.layers.len()
     }
 
-    /// Adds all layers to the tape; gives the output `[batch * len, embed_dim]`, and the weights of each layer where `sight` asks for
-    /// them.
-    pub fn record(&self, tape: &mut Tape, mut x: Value, sight: &Sight) -> Result<(Value, Vec<Value>), Error> {
-        let mut weights = Vec::new();
+    /// Adds all layers to the tape; gives the output `[batch * len, embed_dim]`, and what each layer gave.
+    pub fn record(&self, tape: &mut Tape, mut x: Value, sight: &Sight) -> Result<(Value, Vec<Attended>), Error> {
+        let mut all = Vec::new();
         for layer in &self.layers {
             let attended = layer.record(tape, x, sight)?;
             x = attended.out;
-            weights.extend(attended.weights);
+            all.push(attended);
         }
         let out = self.norm.as_ref().map_or(Ok(x), |norm| norm.record(tape, x))?;
-        Ok((out, weights))
+        Ok((out, all))
     }
 }
 

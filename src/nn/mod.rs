@@ -40,7 +40,7 @@ mod weights;
 pub use self::{
     decoder::{Cache, Decoder, DecoderLayer},
     encoder::{Encoder, EncoderLayer, FeedForward, LayerConfig},
-    multi_head::{Attended, GiveWeights, Heads, MultiHeadAttention, Sight},
+    multi_head::{Attended, GiveWeights, Heads, Measured, MultiHeadAttention, Sight},
     parts::{Embedding, LayerNorm, Linear, sinusoids},
     tape::{Forward, Tape, Value},
     transformer::{Generation, Transformer, TransformerConfig},

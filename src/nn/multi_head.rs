@@ -8,13 +8,14 @@ use super::{
 use crate::{
     dtype::DType,
     error::Error,
+    inspect::{self, Head},
     layout::{Layout, Order},
     linear::Activation,
     mask::{Align, Mask},
-    measures::{MapOf, Measures, Pool},
+    measures::{MapOf, Measures, Pool, ROW_MEASURES},
     shape::Shape,
     spec::Spec,
-    tensor::Tensor,
+    tensor::{Outputs, Tensor},
 };
 
 /// Sizes of a [`MultiHeadAttention`].
@@ -74,6 +75,7 @@ pub struct Sight {
     padding: Option<Vec<bool>>,
     added: Option<Vec<f32>>,
     weights: GiveWeights,
+    measured: bool,
 }
 
 impl Sight {
@@ -112,6 +114,12 @@ impl Sight {
         self
     }
 
+    /// Gives the measures of rows and what keys receive too ([`Measures::rows`], [`Measures::received`]), without the weights.
+    pub fn measured(mut self) -> Self {
+        self.measured = true;
+        self
+    }
+
     /// Rows of a sequence, where `rows` are those of all.
     pub(super) fn len(&self, name: &'static str, rows: u32) -> Result<u32, Error> {
         if self.batch == 0 {
@@ -126,12 +134,35 @@ impl Sight {
 }
 
 /// What a call of attention gives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Attended {
     /// `[batch * q_len, embed_dim]`.
     pub out: Value,
     /// Where [`Sight::weights`] asks for them.
     pub weights: Option<Value>,
+    /// Where [`Sight::measured`] asks for them.
+    pub measured: Option<Measured>,
+}
+
+/// Measures of a call's weights.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// What was measured.
+    pub measures: Measures,
+    /// `[batch * heads * q_len, 7]`.
+    pub rows: Value,
+    /// `[batch * heads, kv_len]`.
+    pub received: Value,
+}
+
+impl Measured {
+    /// The heads, of what the device wrote to [`rows`](Self::rows).
+    #[must_use]
+    pub fn heads(&self, rows: &[f32]) -> Vec<Head> {
+        let mut outputs = Outputs::of(Vec::new());
+        outputs.set(Tensor::RowMeasures, rows.to_vec());
+        inspect::heads(&self.measures, &outputs)
+    }
 }
 
 /// Attention in several heads, each over projections of its own, and a projection of what they give: `torch.nn.MultiheadAttention` in
@@ -235,8 +266,10 @@ impl MultiHeadAttention {
             let rows = if stacked { stacks as u32 * q_len } else { q_len };
             masks.push((Tensor::Bias, tape.constant(rows, kv_len, DType::F32, added)));
         }
-        let weights = self.attend(tape, spec, [q, k, v, mixed], (masks, sight.weights));
-        Ok(Attended { out: self.out.record(tape, mixed, Activation::None, residual)?, weights })
+        let scored = [vec![(Tensor::Q, q), (Tensor::K, k)], masks].concat();
+        let weights = attend(tape, &spec, (&scored, [v, mixed]), sight.weights);
+        let measured = sight.measured.then(|| measure(tape, &spec, &scored));
+        Ok(Attended { out: self.out.record(tape, mixed, Activation::None, residual)?, weights, measured })
     }
 
     /// Attention of the next token of each batch item, `query [batch, embed_dim]`, over those before it: its key and value are appended
@@ -270,36 +303,45 @@ impl MultiHeadAttention {
         let shape = Shape { batch, q_heads: heads, kv_heads: heads, q_len, kv_len, head_dim: dim, value_dim: dim };
         Spec::new(shape).order(Order::Bshd)
     }
+}
 
-    fn attend(
-        &self,
-        tape: &mut Tape,
-        spec: Spec,
-        [q, k, v, mixed]: [Value; 4],
-        (masks, give): (Vec<(Tensor, Value)>, GiveWeights),
-    ) -> Option<Value> {
-        let Shape { batch, q_heads, q_len, kv_len, .. } = *spec.shape();
-        let scored = [vec![(Tensor::Q, q), (Tensor::K, k)], masks].concat();
-        let all = [scored.clone(), vec![(Tensor::V, v), (Tensor::Out, mixed)]].concat();
-        match give {
-            GiveWeights::None => {
-                tape.step(&spec, &all);
-                None
-            }
-            GiveWeights::EachHead => {
-                let weights = tape.value(batch * q_heads * q_len, kv_len, DType::F32);
-                tape.step(spec.weights(), &[all, vec![(Tensor::Weights, weights)]].concat());
-                Some(weights)
-            }
-            GiveWeights::Mean => {
-                let mean = tape.value(batch * q_len, kv_len, DType::F32);
-                tape.step(&spec, &all);
-                let measures = Measures::of(&spec).map(q_len, kv_len, Pool::Sum, MapOf::AllHeads);
-                tape.step(measures, &[scored, vec![(Tensor::Map, mean)]].concat());
-                Some(mean)
-            }
+/// Adds the attention, and the weights that are asked for.
+fn attend(
+    tape: &mut Tape,
+    spec: &Spec,
+    (scored, [v, mixed]): (&[(Tensor, Value)], [Value; 2]),
+    give: GiveWeights,
+) -> Option<Value> {
+    let Shape { batch, q_heads, q_len, kv_len, .. } = *spec.shape();
+    let all = [scored, &[(Tensor::V, v), (Tensor::Out, mixed)]].concat();
+    match give {
+        GiveWeights::None => {
+            tape.step(spec, &all);
+            None
+        }
+        GiveWeights::EachHead => {
+            let weights = tape.value(batch * q_heads * q_len, kv_len, DType::F32);
+            tape.step(spec.clone().weights(), &[all.as_slice(), &[(Tensor::Weights, weights)]].concat());
+            Some(weights)
+        }
+        GiveWeights::Mean => {
+            let mean = tape.value(batch * q_len, kv_len, DType::F32);
+            tape.step(spec, &all);
+            let measures = Measures::of(spec).map(q_len, kv_len, Pool::Sum, MapOf::AllHeads);
+            tape.step(measures, &[scored, &[(Tensor::Map, mean)]].concat());
+            Some(mean)
         }
     }
+}
+
+/// Adds the measures of an attention.
+fn measure(tape: &mut Tape, spec: &Spec, scored: &[(Tensor, Value)]) -> Measured {
+    let Shape { batch, q_heads, q_len, kv_len, .. } = *spec.shape();
+    let measures = Measures::of(spec).rows().received();
+    let rows = tape.value(batch * q_heads * q_len, ROW_MEASURES, DType::F32);
+    let received = tape.value(batch * q_heads, kv_len, DType::F32);
+    tape.step(&measures, &[scored, &[(Tensor::RowMeasures, rows), (Tensor::Received, received)]].concat());
+    Measured { measures, rows, received }
 }
 
 fn check_len(name: &'static str, got: usize, needs: u64) -> Result<(), Error> {

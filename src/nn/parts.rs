@@ -8,6 +8,7 @@ use crate::{
     dtype::DType,
     embed::Embed,
     error::Error,
+    layout::Layout,
     linear::{Activation, Linear as Product},
     norm::Norm,
     tensor::Tensor,
@@ -37,8 +38,9 @@ impl Linear {
         shift: &str,
         [outputs, inputs]: [u32; 2],
     ) -> Result<Self, Error> {
+        let weight = weights.take(weight, &[outputs, inputs])?;
         let shift = if weights.has(shift) { Some(weights.vector(shift, outputs)?) } else { None };
-        Ok(Self { weight: weights.take(weight, &[outputs, inputs])?, shift, inputs, outputs })
+        Ok(Self { weight, shift, inputs, outputs })
     }
 
     /// Of parameters that were taken or made elsewhere: `weight [outputs, inputs]`, `shift [outputs]` in f32.
@@ -96,12 +98,24 @@ impl LayerNorm {
 
     /// Adds the norm of each row to the tape.
     pub fn record(&self, tape: &mut Tape, x: Value) -> Result<Value, Error> {
+        self.record_sum(tape, x, None)
+    }
+
+    /// The norm of `x + other`, where there is such: `[rows, dim]`, or `[1, dim]` for all rows.
+    pub fn record_sum(&self, tape: &mut Tape, x: Value, other: Option<Value>) -> Result<Value, Error> {
         x.check("x", x.rows, self.dim)?;
         let gain = tape.given(1, self.dim, self.gain.dtype, &self.gain.buffer);
         let shift = tape.given(1, self.dim, self.shift.dtype, &self.shift.buffer);
         let out = tape.value(x.rows, self.dim, DType::F32);
-        let norm = Norm::layer(x.rows, self.dim, self.epsilon).x_type(x.dtype);
-        tape.step(norm, &[(Tensor::X, x), (Tensor::Gain, gain), (Tensor::Shift, shift), (Tensor::Out, out)]);
+        let mut norm = Norm::layer(x.rows, self.dim, self.epsilon).x_type(x.dtype);
+        let mut bound = vec![(Tensor::X, x), (Tensor::Gain, gain), (Tensor::Shift, shift), (Tensor::Out, out)];
+        if let Some(other) = other {
+            other.check("other", if other.rows == 1 { 1 } else { x.rows }, self.dim)?;
+            let row = if other.rows == 1 { 0 } else { self.dim.into() };
+            norm = norm.residual().residual_layout(Layout { offset: 0, batch: 0, head: 0, row });
+            bound.push((Tensor::Residual, other));
+        }
+        tape.step(norm, &bound);
         Ok(out)
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     decoder::Decoder,
     encoder::{Encoder, LayerConfig},
-    multi_head::{GiveWeights, Sight},
+    multi_head::{Attended, GiveWeights, Sight},
     parts::{Embedding, Linear, sinusoids},
     tape::{Forward, Tape, Value},
     weights::{Weights, encode_floats},
@@ -55,18 +55,18 @@ impl Transformer {
     }
 
     /// Adds all of it to the tape: `source [batch * len]` and `target [batch * target_len]` u32 tokens to logits
-    /// `[batch * target_len, target_vocabulary]`; and the weights of each decoder layer over the source where `sights[2]` asks for them. The sights
+    /// `[batch * target_len, target_vocabulary]`; and what each decoder layer gave over the source. The sights
     /// are of the source, of the target ([`Sight::causal`], usually) and of the target on the source.
     pub fn record(
         &self,
         tape: &mut Tape,
         [source, target]: [Value; 2],
         sights: [&Sight; 3],
-    ) -> Result<(Value, Vec<Value>), Error> {
+    ) -> Result<(Value, Vec<Attended>), Error> {
         let memory = self.encode(tape, source, sights[0])?;
         let x = self.target.record(tape, target, sights[1].len("target", target.width)?);
-        let (x, weights) = self.decoder.record(tape, [x, memory], [sights[1], sights[2]])?;
-        Ok((self.generator.record(tape, x, Activation::None, None)?, weights))
+        let (x, attended) = self.decoder.record(tape, [x, memory], [sights[1], sights[2]])?;
+        Ok((self.generator.record(tape, x, Activation::None, None)?, attended))
     }
 
     fn encode(&self, tape: &mut Tape, source: Value, sight: &Sight) -> Result<Value, Error> {
@@ -93,10 +93,10 @@ impl Transformer {
         let place = tape.input(1, self.target.dim, self.target.dtype());
         let x = self.target.record_at(&mut tape, token, place);
         let sight = Sight::of(1).weights(GiveWeights::EachHead);
-        let (x, weights) = self.decoder.record_next(&mut tape, x, (&caches, lens), &sight)?;
+        let (x, attended) = self.decoder.record_next(&mut tape, x, (&caches, lens), &sight)?;
         let logits = self.generator.record(&mut tape, x, Activation::None, None)?;
         let logits = tape.keep(logits);
-        let weights = weights.into_iter().map(|weights| tape.keep(weights)).collect();
+        let weights = attended.into_iter().filter_map(|one| one.weights.map(|weights| tape.keep(weights))).collect();
         let places = sinusoids(capacity, self.target.dim);
         let places = encode_floats(&places, self.target.dtype());
         let forward = tape.finish_async().await?;
