@@ -7,6 +7,7 @@ const ORDER: &[&[&str]] = &[
     &["dtype"],
     &["error"],
     &["mask"],
+    &["block_mask"],
     &["layout"],
     &["tensor", "shape", "spec", "view", "check", "rope", "merge", "measures", "problem"], // what to compute
     &["caps"],

@@ -165,5 +165,6 @@ step cargo run --release --example quickstart
 step cargo run --release --example embed
 step cargo run --release --example print_wgsl -- --list
 step cargo run --release --example long_map -- --len 4096 --cells 256 --out target/long_map.png
+step cargo run --release --example graph_attention -- --papers 1024
 step cargo run --release --example bench -- --shapes P7
 say "all passed in $SECONDS s"
