@@ -13,7 +13,7 @@ use std::{
 
 use clap::Parser;
 use wgpu_attention::{
-    Align, Angles, Caps, DType, DeviceKind, Layout, Pairs, Rotary, Shape, Slopes, Spec,
+    Align, Angles, BlockForm, Caps, DType, DeviceKind, Layout, Pairs, Rotary, Shape, Slopes, Spec,
     kernels::{Choice, Kernel, Program, Workgroup},
     shader::{Kind, declared},
 };
@@ -33,8 +33,8 @@ struct Options {
     /// Elements of a value [default: head_dim].
     #[arg(long, value_name = "N")]
     value_dim: Option<u32>,
-    /// Features of the problem, comma-separated. Kernels that make no pass over the keys need some: scores weights, classify bias or keep,
-    /// rotary append or rotated, pack kv_lens, merge parts.
+    /// Features of the problem, comma-separated. Kernels that make no pass over the keys need some: scores weights, classify bias,
+    /// keep or block_mask, rotary append or rotated, pack kv_lens, merge parts.
     #[arg(long, value_enum, value_delimiter = ',')]
     with: Vec<Feature>,
     /// Element type of q, k, v, out and bias.
@@ -74,6 +74,7 @@ enum Feature {
     Softcap,
     Bias,
     Keep,
+    BlockMask,
     Alibi,
     Sinks,
     KvLens,
@@ -165,6 +166,10 @@ fn with(spec: Spec, feature: Feature, head_dim: u32) -> Spec {
         Feature::Softcap => spec.softcap(30.0),
         Feature::Bias => spec.bias(square, 1024),
         Feature::Keep => spec.keep(square, 1024),
+        Feature::BlockMask => {
+            let q_len = spec.shape().q_len;
+            spec.block_mask(BlockForm { q_len, kv_len: 1024, block: 64, heads: 1, partial: 64 })
+        }
         Feature::Alibi => spec.alibi(Slopes::Head).align(Align::End),
         Feature::Sinks => spec.sinks(),
         Feature::KvLens => spec.kv_lens(),

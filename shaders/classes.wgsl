@@ -4,7 +4,9 @@
 // Needs             block.wgsl, workspace.wgsl
 // Host              src/kernels/classify.rs
 //
-// Two bits of each tile, as classify.wgsl wrote them.
+// Two bits of each tile, as classify.wgsl wrote them: 16 tiles are skipped at once.
+
+const SEEN = 0x55555555u; // bit 0 of each tile: some pair is visible
 
 var<workgroup> shared_next: Next;
 
@@ -14,9 +16,13 @@ fn next_tile(tile: Tile, t: u32, k0: u32, end: u32) -> Next {
     var at = Next(k0, EMPTY);
     while at.k0 < end {
       let n = (at.k0 - tile.k_base) / BC;
-      at.kind = (workspace[row + n / 16] >> (n % 16 * 2)) & 3;
-      if at.kind != EMPTY { break; }
-      at.k0 += BC;
+      let left = workspace[row + n / 16] >> (n % 16 * 2);
+      if (left & SEEN) != 0 {
+        let skipped = countTrailingZeros(left & SEEN);
+        at = Next(at.k0 + skipped / 2 * BC, (left >> skipped) & 3);
+        break;
+      }
+      at.k0 += (16 - n % 16) * BC;
     }
     shared_next = at;
   }

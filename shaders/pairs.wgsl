@@ -1,7 +1,7 @@
 // Products of a tile into scores, and which of its pairs are hidden, a bit each.
 //
-// Needs      MASKED (preamble: whether there is a bias or a keep-mask), score.wgsl, block.wgsl, lanes.wgsl, and alibi, bias
-//            and keep or what stands in for them
+// Needs      MASKED (preamble: whether there is a bias, a keep-mask or a block mask), score.wgsl, block.wgsl, lanes.wgsl, and
+//            alibi, bias, keep and block mask or what stands in for them
 // Host       src/spec.rs
 //
 // What each pair costs more than arithmetic is behind branches that tiles without it skip. The pairs are those of RM rows and
@@ -22,12 +22,19 @@ fn pairs(tile: Tile, lane: Lane, keys: Keys, at: Next, s: ptr<function, array<f3
     for (var r = 0u; r < RM; r++) {
       let query = query_of(tile, row_of(lane, r));
       let mine = tile_for(tile, query);
+      var word = ALL_KEYS; // which keys of a row the bits are of
+      var bits = ALL_KEYS;
       for (var n = 0u; n < RN; n++) {
         let key = at.k0 + n * TX + lane.tx;
         if query.exists && key < tile.k_end {
+          if BLOCKED && key / BLOCK_KEYS != word {
+            word = key / BLOCK_KEYS;
+            bits = block_bits(mine, query.row, key);
+          }
+          let shown = ((bits >> (key % BLOCK_KEYS)) & 1) != 0;
           let bias = biased(mine, query.row, key);
           (*s)[r * RN + n] += bias.value;
-          if bias.hidden || !kept(mine, query.row, key) { hidden |= 1u << (r * RN + n); }
+          if bias.hidden || !kept(mine, query.row, key) || !shown { hidden |= 1u << (r * RN + n); }
         }
       }
     }

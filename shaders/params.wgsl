@@ -16,6 +16,7 @@ struct Params {
   angles_at: vec4<u32>,
   states_at: vec4<u32>,   // words of the workspace
   classes_at: vec4<u32>,  // words of the workspace
+  block_mask_at: vec4<u32>, // words
   first: u32,             // work items of this dispatch: first..end
   end: u32,
   grid_x: u32,
@@ -66,7 +67,8 @@ struct Params {
   cell_keys: u32,
   cells_row0: u32,        // row of the first cell
   head_share: f32,        // of a head in a map of several
-  padding: vec2<u32>,
+  block_parts_at: u32,    // first word of the blocks that are seen in part
+  block_parts: u32,       // for how many there is room
 }
 @group(0) @binding(0) var<uniform> params: Params;
 

@@ -63,6 +63,11 @@ impl<'a> Bindings<'a> {
         self.set(Tensor::Keep, slice)
     }
 
+    /// Block mask ([`Spec::block_mask`](crate::Spec::block_mask)).
+    pub fn block_mask(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::BlockMask, slice)
+    }
+
     /// ALiBi slopes ([`Spec::alibi`](crate::Spec::alibi)).
     pub fn slopes(self, slice: wgpu::BufferSlice<'a>) -> Self {
         self.set(Tensor::Slopes, slice)

@@ -24,9 +24,7 @@ impl Spec {
         self.check_numbers()?;
         self.check_types()?;
         self.check_together()?;
-        if self.block_mask.is_some() {
-            return Err(Error::NotBuilt { feature: "block_mask" });
-        }
+        self.check_block_mask()?;
         if (self.mask != Mask::FULL || self.alibi.is_some()) && self.align.is_none() {
             return Err(Error::Align);
         }
@@ -82,6 +80,21 @@ impl Spec {
             DType::Bool | DType::Bit => Ok(()),
             got => Err(Error::Type { name: "keep_type", got, wanted: "bool or bit" }),
         }
+    }
+
+    /// A block mask of other sizes would say something of other pairs.
+    fn check_block_mask(&self) -> Result<(), Error> {
+        let (Some(form), s) = (self.block_mask, &self.shape) else { return Ok(()) };
+        form.check()?;
+        let heads = if form.heads == 1 { 1 } else { s.q_heads };
+        for (name, got, needs) in
+            [("q_len", form.q_len, s.q_len), ("kv_len", form.kv_len, s.kv_len), ("heads", form.heads, heads)]
+        {
+            if got != needs {
+                return Err(Error::BlockMask { name, got, needs });
+            }
+        }
+        Ok(())
     }
 
     /// Features that exclude each other.

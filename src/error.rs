@@ -60,6 +60,26 @@ pub enum Error {
         /// Its value.
         got: u64,
     },
+    /// A block mask has blocks of a length that kernels cannot have.
+    #[error("block {got} is not a power of two from {least} to {most}")]
+    Block {
+        /// Its value.
+        got: u32,
+        /// The least accepted.
+        least: u32,
+        /// The largest accepted.
+        most: u32,
+    },
+    /// A block mask was made for another shape.
+    #[error("the block mask is made for {name} {got}, the shape has {needs}")]
+    BlockMask {
+        /// Which size.
+        name: &'static str,
+        /// That of the mask.
+        got: u32,
+        /// That of the shape.
+        needs: u32,
+    },
     /// An element type is none of those that a tensor can have.
     #[error("{name} is {got}, not {wanted}")]
     Type {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    block_mask::BlockForm,
     kernels::{Kernel, Workgroup},
     mask::{Align, Band},
     measures::Measures,
@@ -157,6 +158,10 @@ fn features(spec: &Spec) -> Vec<String> {
             columns(keep.columns)
         ));
     }
+    if let Some(BlockForm { block, heads, partial, .. }) = spec.block_mask {
+        let own = if heads > 1 { ", of each head its own" } else { "" };
+        said.push(format!("block mask in blocks of {block}{own}, {partial} of them at most in part"));
+    }
     match spec.alibi {
         Some(Slopes::Head) => said.push("ALiBi, a slope per head".into()),
         Some(Slopes::BatchHead) => said.push("ALiBi, a slope per item and head".into()),
@@ -222,7 +227,7 @@ fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, index: usize, planned
         ),
         (false, true) => writeln!(
             f,
-            "{seen}; {} more that the mask empties are skipped, and those that bias and keep-mask empty",
+            "{seen}; {} more that the mask empties are skipped, and those that masks in memory empty",
             all - seen
         ),
         (false, false) if seen < all => writeln!(f, "{seen}; {} more that the mask empties are skipped", all - seen),

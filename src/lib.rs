@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod autotune;
+mod block_mask;
 mod bound;
 mod caps;
 mod check;
@@ -38,6 +39,7 @@ pub use wgpu;
 
 pub use crate::{
     autotune::Autotune,
+    block_mask::{BlockForm, BlockMask, Pattern, Seen},
     bound::{Bindings, Bound},
     caps::{Caps, DeviceKind},
     divergence::Divergence,

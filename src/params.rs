@@ -46,6 +46,8 @@ shared_with_wgsl! {
         states_at: [u32; 4],
         /// Place of the tile classes in the workspace, in words.
         classes_at: [u32; 4],
+        /// Place of the block mask's table; what all heads share has stride 0.
+        block_mask_at: [u32; 4],
         /// First work item of this dispatch.
         first: u32,
         /// One past its last.
@@ -147,8 +149,10 @@ shared_with_wgsl! {
         cells_row0: u32,
         /// Share of a head in a map of several.
         head_share: f32,
-        /// A uniform is a multiple of 16 bytes long.
-        padding: [u32; 2],
+        /// First word of the blocks that the block mask shows in part.
+        block_parts_at: u32,
+        /// For how many of them there is room.
+        block_parts: u32,
     }
 }
 

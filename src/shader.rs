@@ -22,6 +22,8 @@ parts! {
     NO_BIAS = "no_bias.wgsl",
     KEEP = "keep.wgsl",
     NO_KEEP = "no_keep.wgsl",
+    BLOCK_MASK = "block_mask.wgsl",
+    NO_BLOCK_MASK = "no_block_mask.wgsl",
     SINKS = "sinks.wgsl",
     NO_SINKS = "no_sinks.wgsl",
     SOFTMAX_ROW = "softmax_row.wgsl",

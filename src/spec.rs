@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::{
+    block_mask::BlockForm,
     dtype::DType,
     layout::{Layout, Order},
     mask::{Align, Band, Mask},
@@ -25,8 +26,8 @@ use crate::{
 /// | types | f32, keep-masks in bytes |
 /// | outputs | `out` |
 ///
-/// A score is made in this order: scale, softcap, bias, ALiBi, and then what hides a key: the mask, the keep-mask, -inf in the
-/// bias, a length, the edge of a sequence.
+/// A score is made in this order: scale, softcap, bias, ALiBi, and then what hides a key: the mask, the keep-mask, the block
+/// mask, -inf in the bias, a length, the edge of a sequence.
 ///
 /// ```
 /// use wgpu_attention::{Align, Mask, Shape, Spec};
@@ -60,7 +61,7 @@ pub struct Spec {
     pub(crate) kv_lens: bool,
     pub(crate) append: Option<Append>,
     pub(crate) sequences: Option<u32>,
-    pub(crate) block_mask: Option<u32>,
+    pub(crate) block_mask: Option<BlockForm>,
 }
 
 impl Spec {
@@ -297,9 +298,13 @@ impl Spec {
         self
     }
 
-    /// Computes only the key tiles that a block mask lists, in tiles of so many keys. Not yet built.
-    pub fn block_mask(mut self, block: u32) -> Self {
-        self.block_mask = Some(block);
+    /// Computes only the blocks that a block mask of this form keeps ([`BlockMask`](crate::BlockMask)): time goes with what it keeps.
+    ///
+    /// It stands beside every other mask: a pair is seen where all of them see it. What k and v hold of keys that it hides must be finite.
+    /// With packed sequences, rows and keys count through all of them. A device that binds 8 storage buffers gets a second pass where
+    /// bias, keep-mask, block mask, out and lse all are there.
+    pub fn block_mask(mut self, form: BlockForm) -> Self {
+        self.block_mask = Some(form);
         self
     }
 
@@ -307,6 +312,12 @@ impl Spec {
     #[must_use]
     pub const fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// What is known of the block mask, where there is one.
+    #[must_use]
+    pub const fn block_form(&self) -> Option<BlockForm> {
+        self.block_mask
     }
 
     /// The factor on the scores.

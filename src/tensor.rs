@@ -82,6 +82,8 @@ tensors! {
     OtherWeights = "other_weights",
     /// Divergence and largest difference of each row `[batch, heads, rows, 2]` f32.
     Divergence = "divergence",
+    /// Block mask, [`BlockForm::words`](crate::BlockForm::words) u32.
+    BlockMask = "block_mask",
     /// Scratch memory of the plan, [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) long.
     Workspace = "workspace",
     /// Rows of a layer `[rows, inputs]`.
@@ -106,7 +108,7 @@ tensors! {
 pub enum Data<'a> {
     /// Of a tensor of floats.
     Floats(&'a [f32]),
-    /// Of a tensor of lengths or positions.
+    /// Of a tensor of lengths or positions, or of a block mask.
     Words(&'a [u32]),
     /// Of a keep-mask.
     Bools(&'a [bool]),
@@ -162,6 +164,11 @@ impl<'a> Inputs<'a> {
     /// Keep-mask: true lets a query see a key.
     pub const fn keep(self, keep: &'a [bool]) -> Self {
         self.set(Tensor::Keep, Data::Bools(keep))
+    }
+
+    /// Block mask ([`BlockMask::words`](crate::BlockMask::words)).
+    pub const fn block_mask(self, words: &'a [u32]) -> Self {
+        self.words(Tensor::BlockMask, words)
     }
 
     /// ALiBi slopes.
@@ -233,7 +240,7 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// What was given for a tensor of lengths or positions; empty where nothing was.
+    /// What was given for a tensor of lengths or positions, or for a block mask; empty where nothing was.
     #[must_use]
     pub const fn get_words(&self, tensor: Tensor) -> &'a [u32] {
         match self.get(tensor) {

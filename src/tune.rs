@@ -102,7 +102,8 @@ fn content(spec: &Spec, view: &View) -> Result<Option<Vec<u8>>, Error> {
         }
         Tensor::CuQ => Some(even(shape.q_len)),
         Tensor::CuK => Some(even(shape.kv_len)),
-        Tensor::Keep => Some(vec![0xff; view.bytes()? as usize]),
+        // Of a block mask that keeps all.
+        Tensor::Keep | Tensor::BlockMask => Some(vec![0xff; view.bytes()? as usize]),
         _ => None,
     })
 }

@@ -103,6 +103,7 @@ impl Spec {
             },
             Tensor::Sinks if self.sinks => list(s.q_heads, DType::F32),
             Tensor::KvLens if self.kv_lens => list(s.batch, DType::U32),
+            Tensor::BlockMask => list(u32::try_from(self.block_mask?.words()).ok()?, DType::U32),
             Tensor::CuQ | Tensor::CuK => list(self.sequences?.saturating_add(1), DType::U32),
             Tensor::Cos | Tensor::Sin | Tensor::Positions => {
                 let append = self.append?;

@@ -1,8 +1,8 @@
 //! What `Plan::explain` says is what the kernels do.
 
 use wgpu_attention::{
-    Activation, Align, Angles, Attention, Caps, DType, Divergence, Embed, Layout, Linear, Mask, Merge, Norm, Pairs,
-    Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, wgpu,
+    Activation, Align, Angles, Attention, BlockForm, Caps, DType, Divergence, Embed, Layout, Linear, Mask, Merge, Norm,
+    Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, wgpu,
 };
 
 /// 64 x 64, which is 2 x 2 tiles of 32 x 32; a causal mask empties one of them.
@@ -43,7 +43,7 @@ fn skipped_tiles_are_counted_for_each_kernel() {
     let heads = Spec::new(Shape { batch: 3, q_heads: 2, ..SHAPE }).mask(Mask::causal()).align(Align::End);
     assert_eq!(tiles(&heads), ["tiles of 32 queries x 32 keys, 18; 6 more that the mask empties are skipped"]);
     let masked = causal.keep(Layout::broadcast(&[64, 64]).expect("two sizes"), 64);
-    let and_read = "and those that bias and keep-mask empty";
+    let and_read = "and those that masks in memory empty";
     assert_eq!(tiles(&masked), [format!("{CAUSAL}, {and_read}")]);
     let device = "at most 4; the device skips those past a length, outside a sequence or that a mask empties";
     assert_eq!(tiles(&masked.kv_lens()), [format!("tiles of 32 queries x 32 keys, {device}")]);
@@ -61,7 +61,14 @@ fn pieces_have_the_tiles_of_the_whole() {
 fn features_have_a_line_each() {
     let square = Layout::broadcast(&[64, 64]).expect("two sizes");
     let spec = Spec::new(SHAPE).softcap(30.0).bias(square, 60).bias_type(DType::F16).keep(square, 64).sinks();
-    let spec = spec.keep_type(DType::Bit).alibi(Slopes::Head).align(Align::End).mask(Mask::causal()).weights();
+    let form = BlockForm { q_len: 64, kv_len: 64, block: 32, heads: 1, partial: 3 };
+    let spec = spec
+        .block_mask(form)
+        .keep_type(DType::Bit)
+        .alibi(Slopes::Head)
+        .align(Align::End)
+        .mask(Mask::causal())
+        .weights();
     let spec = spec.append_rotated(2, ROTARY).only(0..1, 3..9).kv_type(DType::Bf16);
     let said = said(&spec, Caps::webgpu());
     for line in [
@@ -72,12 +79,13 @@ fn features_have_a_line_each() {
         "scores capped at 30.0",
         "bias in f16 of 60 columns",
         "keep-mask in bits",
+        "block mask in blocks of 32, 3 of them at most in part",
         "ALiBi, a slope per head",
         "a learned sink per head",
         "weights of heads 0..1, rows 3..9",
         "precision   q f32, k and v bf16, out f32; accumulated in f32",
         "kernel      rotary: rows bf16 in words, four at a time; out bf16 in words, four at a time",
-        "kernel      classify: bias and keep-mask, one at a time",
+        "kernel      classify: masks and bias, one at a time",
         "kernel      tile: q f32, four at a time; k bf16 in words, four at a time; v bf16 in words, four at a time; \
          out f32, four at a time",
     ] {

@@ -7,6 +7,7 @@ const ORDER: &[&[&str]] = &[
     &["dtype"],
     &["error"],
     &["mask"],
+    &["block_mask"],
     &["layout"],
     &[
         "tensor",

@@ -1,8 +1,8 @@
 //! The README's table of workspaces, which no feature makes grow with the product of the lengths.
 
 use wgpu_attention::{
-    Align, Angles, Caps, Layout, MapOf, Mask, Measures, Order, Pairs, Pool, Problem, Rotary, ScoreStage, Shape, Slopes,
-    Spec,
+    Align, Angles, BlockForm, Caps, Layout, MapOf, Mask, Measures, Order, Pairs, Pool, Problem, Rotary, ScoreStage,
+    Shape, Slopes, Spec,
     kernels::{Choice, Program},
     params::Params,
 };
@@ -25,6 +25,9 @@ fn problem(line: &str, len: u32) -> Option<(Spec, u64)> {
         "key lengths, append, rotary embedding" => spec.append_rotated(1, rotary),
         "packed sequences, 16 of them" => spec.packed(16),
         "keep-mask or bias, the same for all heads" => spec.keep(pairs(&[len, len]), len),
+        "block mask, the same for all heads" => {
+            spec.block_mask(BlockForm { q_len: len, kv_len: len, block: 64, heads: 1, partial: len })
+        }
         "bias of each head" => spec.bias(pairs(&[32, len, len]), len),
         "attention weights of all heads and rows" => spec.weights(),
         "attention weights of one head and 64 rows, without out" => spec.weights().without_out().only(3..4, 0..64),
@@ -55,7 +58,7 @@ fn table() -> Vec<(&'static str, u64)> {
 fn the_table_of_workspaces_is_true() {
     let found: Vec<_> = table().iter().map(|&(line, _)| (line, workspace(line, 8192).workspace_bytes)).collect();
     assert_eq!(found, table());
-    assert_eq!(table().len(), 11);
+    assert_eq!(table().len(), 12);
     assert_eq!(workspace("keys cut into 4 parts, for bindings of 8 MiB", 8192).parts, 4);
 }
 
@@ -65,7 +68,7 @@ fn the_table_of_workspaces_is_true() {
 fn no_workspace_grows_with_the_product_of_the_lengths() {
     for (line, _) in table() {
         let [once, twice, far] = [8192, 16384, 32768].map(|len| workspace(line, len).workspace_bytes);
-        if line.contains("bias") {
+        if line.contains("bias") || line.contains("block mask") {
             assert!(far <= (2 << 20) + 4096, "{line}: {far}");
         } else {
             assert!(twice <= 2 * once.max(4), "{line}: {once}, then {twice}");

@@ -15,8 +15,8 @@ use std::{
 };
 
 use wgpu_attention::{
-    Activation, Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Divergence, Embed, Error, Gpu,
-    Inputs, Layout, Linear, MapOf, Mask, Measures, Merge, Norm, Order, Pairs, Plan, Pool, Problem, Progress, Rope,
+    Activation, Algorithm, Align, Angles, Attention, Bindings, BlockForm, Bound, Caps, DType, Divergence, Embed, Error,
+    Gpu, Inputs, Layout, Linear, MapOf, Mask, Measures, Merge, Norm, Order, Pairs, Plan, Pool, Problem, Progress, Rope,
     Rotary, ScoreStage, Shape, Slopes, Spec,
     kernels::{Choice, Kernel, Needs, Program},
     params::Params,
@@ -165,9 +165,12 @@ fn features() -> Vec<Problem> {
     let rotary = |angles| Rotary { dim: 4, pairs: Pairs::Halves, angles };
     let masked =
         |spec: Spec| spec.bias(square, 130).keep(square, 130).alibi(Slopes::BatchHead).align(Align::End).sinks();
+    let form = BlockForm { q_len: 70, kv_len: 130, block: 16, heads: 1, partial: 9 };
     let mut specs = vec![
         spec.clone().bias(square, 130),
         spec.clone().keep(square, 130).keep_type(DType::Bit),
+        spec.clone().block_mask(form),
+        masked(spec.clone().block_mask(form)).lse(),
         spec.clone().alibi(Slopes::Head).align(Align::End),
         spec.clone().softcap(3.0).sinks(),
         spec.clone().append(2),

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Caps, DType, Error, Layout, Mask, Merge, Order, Pairs, Problem, Rope, Rotary, ScoreStage,
-    Shape, Slopes, Spec, Tensor,
+    Algorithm, Align, Angles, BlockForm, Caps, DType, Error, Layout, Mask, Merge, Order, Pairs, Problem, Rope, Rotary,
+    ScoreStage, Shape, Slopes, Spec, Tensor,
     kernels::{Choice, Program},
 };
 
@@ -62,7 +62,15 @@ fn specs(line: &str) -> Option<Vec<Spec>> {
         }
         "all tensors in one buffer" => vec![spec().shared_buffer()],
         "merging of partial results" => vec![], // a problem of its own, below
-        "block mask" => vec![spec().block_mask(64)],
+        "block mask" => {
+            let form = BlockForm { q_len: 40, kv_len: 70, block: 16, heads: 1, partial: 9 };
+            let all = spec().bias(square, 70).keep(square, 70).lse(); // with which 9 storage buffers would be bound
+            vec![
+                spec().block_mask(form),
+                spec().block_mask(BlockForm { heads: 6, block: 256, ..form }),
+                all.block_mask(form),
+            ]
+        }
         _ => return None,
     })
 }

@@ -1,5 +1,7 @@
 //! What needs no device: every refusal, masks against their definition, layouts against brute force, specs as keys.
 
+#[path = "spec/block_masks.rs"]
+mod block_masks;
 #[path = "spec/errors.rs"]
 mod errors;
 #[path = "spec/layouts.rs"]
@@ -10,8 +12,8 @@ mod masks;
 use std::collections::HashSet;
 
 use wgpu_attention::{
-    Align, Angles, Caps, DType, Data, Divergence, Embed, Error, Inputs, Layout, Linear, MAX_LEN, MAX_WIDTH, Mask,
-    Merge, Norm, Order, Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor,
+    Align, Angles, BlockForm, Caps, DType, Data, Divergence, Embed, Error, Inputs, Layout, Linear, MAX_LEN, MAX_WIDTH,
+    Mask, Merge, Norm, Order, Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor,
     kernels::{Choice, Program},
 };
 
@@ -99,6 +101,10 @@ fn rotary(dim: u32, angles: Angles) -> Rotary {
     Rotary { dim, pairs: Pairs::Halves, angles }
 }
 
+fn form(heads: u32) -> BlockForm {
+    BlockForm { q_len: 3, kv_len: 5, block: 64, heads, partial: 1 }
+}
+
 /// A spec for each feature, and for each choice within it.
 fn features() -> Vec<Spec> {
     let (spec, pairs) = (spec(), Order::Bhsd.layout(4, 3, 5));
@@ -118,6 +124,8 @@ fn features() -> Vec<Spec> {
         spec.clone().bias(pairs, 4),
         spec.clone().keep(pairs, 5),
         spec.clone().keep(pairs, 9),
+        spec.clone().block_mask(form(1)),
+        spec.clone().block_mask(form(4)),
         spec.clone().alibi(Slopes::Head).align(Align::End),
         spec.clone().alibi(Slopes::BatchHead).align(Align::End),
         spec.clone().sinks(),
@@ -139,7 +147,6 @@ fn features() -> Vec<Spec> {
 #[test]
 fn every_feature_is_accepted() {
     features().iter().for_each(|spec| assert_eq!(spec.check(), Ok(()), "{spec:?}"));
-    assert_eq!(message(&spec().block_mask(64)), "block_mask is not built yet");
 }
 
 #[test]
@@ -156,6 +163,8 @@ fn choices_that_make_no_sense_are_refused() {
         (spec.clone().softcap(0.0), "softcap is 0"),
         (spec.clone().bias(pairs, 0), "columns of bias is 0"),
         (spec.clone().keep(pairs, 0), "columns of keep is 0"),
+        (spec.clone().block_mask(form(0)), "heads is 0"),
+        (spec.clone().block_mask(form(2)), "the block mask is made for heads 2, the shape has 4"),
         (spec.clone().append(0), "rows to append is 0"),
         (spec.clone().append(6), "rows to append 6 is above 5"),
         (one.clone().packed(0), "sequences is 0"),
@@ -417,7 +426,7 @@ fn specs_are_keys() {
     let dense = Order::Bhsd.layout(4, 3, 8);
     let mut all = features();
     all.extend([
-        spec().block_mask(64),
+        spec().block_mask(BlockForm { partial: 2, ..form(1) }),
         spec(),
         resized("q_len", 4),
         spec().mask(Mask::causal()),

@@ -38,6 +38,9 @@ const SPLIT_BYTES: u64 = 1 << 20;
 /// The inputs that are packed, in order.
 const SMALL: [Tensor; 6] = [Tensor::Slopes, Tensor::Sinks, Tensor::KvLens, Tensor::CuQ, Tensor::CuK, Tensor::Ranges];
 
+/// The masks in memory.
+pub(super) const MASKS: [Tensor; 3] = [Tensor::Bias, Tensor::Keep, Tensor::BlockMask];
+
 pub(super) fn build(
     builder: &mut Builder<'_>,
     spec: &Spec,
@@ -147,6 +150,7 @@ impl<'a, 'b> Attention<'a, 'b> {
                 Tensor::RowMeasures | Tensor::TopWeights | Tensor::TopKeys => {
                     (tensor.name(), [b, only_h, only_r, Span::Whole])
                 }
+                Tensor::BlockMask => (tensor.name(), [Span::Whole; 4]),
                 Tensor::Received => (tensor.name(), [b, only_h, Span::Whole, k]),
                 Tensor::Map => {
                     let each = if view.sizes[1] > 1 { only_h } else { Span::Whole };
@@ -162,7 +166,7 @@ impl<'a, 'b> Attention<'a, 'b> {
     /// out, log-sum-exp and weights.
     fn forward(&mut self) -> Result<(), Error> {
         let operands =
-            self.operands(&[Tensor::Q, Tensor::K, Tensor::V, Tensor::Out, Tensor::Lse, Tensor::Bias, Tensor::Keep]);
+            self.operands(&[&[Tensor::Q, Tensor::K, Tensor::V, Tensor::Out, Tensor::Lse], &MASKS[..]].concat());
         let operands: Vec<_> =
             operands.into_iter().filter(|operand| self.spec.out || operand.view.tensor != Tensor::V).collect();
         let whole = if self.spec.out || self.spec.lse { self.all() } else { self.only() };
@@ -188,18 +192,28 @@ impl<'a, 'b> Attention<'a, 'b> {
         let region = &piece.region;
         let rows = (region.batch.len() * region.heads.len() * region.rows.len()) as u64;
         let cuts = piece.parts.len() as u64 * u64::from(self.split(piece).splits);
-        let states = match (cuts > 1, self.spec.weights) {
+        let apart = self.is_apart(cuts);
+        let states = match (apart, self.spec.weights) {
             (true, _) => cuts + 1,
             (false, weights) => u64::from(weights),
         };
         let vec4s = u64::from(self.spec.shape().value_dim.div_ceil(4));
-        let partial = if cuts > 1 && self.spec.out { cuts * rows * vec4s * 4 } else { 0 };
+        let partial = if apart && self.spec.out { cuts * rows * vec4s * 4 } else { 0 };
         let widest = piece
             .parts
             .iter()
             .map(|keys| region.over(keys.clone()))
             .map(|part| self.classes(&part, self.tiles()).words());
         Words { states: 2 * rows * states, partial, classes: widest.max().unwrap_or(0), ..self.words }
+    }
+
+    /// Whether results go through the workspace: where there are several to merge, and where all that a kernel binds is more than the
+    /// device can bind to it, since a partial result has no log-sum-exp of its own.
+    fn is_apart(&self, cuts: u64) -> bool {
+        let Spec { out, lse, bias, keep, block_mask, .. } = self.spec;
+        let masks = [bias.is_some(), keep.is_some(), block_mask.is_some()].into_iter().filter(|&there| there);
+        let bound = 3 + 2 * u32::from(*out) + u32::from(*lse) + masks.count() as u32; // q, k, workspace
+        cuts > 1 || bound > self.builder.caps.storage_buffers
     }
 
     /// Work items for the keys of one block of rows, so that there are enough to fill the device: memory and merging cost
@@ -225,6 +239,7 @@ impl<'a, 'b> Attention<'a, 'b> {
     fn piece(&mut self, operands: &[Operand], piece: &Piece) -> Result<(), Error> {
         let (region, split) = (&piece.region, self.split(piece));
         let cuts = piece.parts.len() as u32 * split.splits;
+        let apart = self.is_apart(cuts.into());
         self.builder.program.parts = self.builder.program.parts.max(cuts as usize);
         let partial = Partial::new(self.spec.shape(), region, cuts);
         for (part, keys) in piece.parts.iter().enumerate() {
@@ -241,7 +256,7 @@ impl<'a, 'b> Attention<'a, 'b> {
                 split_keys: split.keys,
                 ..self.params_over(operands, &windows, &region)
             };
-            if cuts > 1 {
+            if apart {
                 kernel = kernel.partial(&partial.view);
                 params.out_at = partial.place();
                 params.part_step = partial.step;
@@ -250,11 +265,11 @@ impl<'a, 'b> Attention<'a, 'b> {
             }
             self.over_tiles(kernel, windows, params, &region, self.pair_flops())?;
         }
-        if cuts > 1 {
+        if apart {
             self.merge(operands, region, &partial)?;
         }
         if let Some(asked) = self.spec.weights.then(|| region.and(&self.only())).flatten() {
-            let part = if cuts > 1 { cuts } else { 0 };
+            let part = if apart { cuts } else { 0 };
             let states = Some(States { region, part, step: partial.state_step });
             match self.measures {
                 Some(measures) => self.measure(measures, &asked, states)?,
@@ -358,8 +373,10 @@ impl<'a, 'b> Attention<'a, 'b> {
         };
         let batch = size(region.batch.len(), self.spec.kv_lens, |layout| layout.batch);
         // Where heads share blocks, the first and the last may be without some of them.
-        let heads = size(self.heads(region, tiles).len(), tiles.grouped, |layout| layout.head);
+        let own = tiles.grouped || self.spec.block_mask.is_some_and(|form| form.heads > 1);
+        let heads = size(self.heads(region, tiles).len(), own, |layout| layout.head);
         let own = self.spec.sequences.is_some() || tiles.grouped;
+        let own = own || self.spec.block_mask.is_some();
         let rows = size(region.rows.len(), own, |layout| layout.row);
         let blocks = if rows > 1 || own { self.blocks(region, tiles) } else { 1 };
         let words = (region.keys.len() as u64).div_ceil(16 * u64::from(tiles.keys));
@@ -373,7 +390,7 @@ impl<'a, 'b> Attention<'a, 'b> {
             return Ok([0; 4]);
         }
         let [batch, heads, blocks] = classes.sizes;
-        let operands = self.operands(&[Tensor::Bias, Tensor::Keep]);
+        let operands = self.operands(&MASKS);
         let mut one = region.clone();
         one.batch.end = one.batch.start + batch as u32;
         if heads == 1 && !tiles.grouped {
@@ -430,6 +447,12 @@ fn params(spec: &Spec) -> Params {
         softcap: spec.softcap.map_or(0.0, Bits::get),
         bias_columns: columns(spec.bias),
         keep_columns: columns(spec.keep),
+        block_mask_at: spec.block_mask.map_or([0; 4], |form| {
+            let row = form.row_words() as u32;
+            [0, 0, if form.heads > 1 { form.blocks()[0] * row } else { 0 }, row]
+        }),
+        block_parts_at: spec.block_mask.map_or(0, |form| form.table_words() as u32),
+        block_parts: spec.block_mask.map_or(0, |form| form.partial),
         slopes_item: if spec.alibi == Some(Slopes::BatchHead) { s.q_heads } else { 0 },
         splits: 1,
         split_keys: s.kv_len.max(1),

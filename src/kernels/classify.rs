@@ -1,4 +1,4 @@
-//! Classify: which tiles the keep-mask and the bias empty, and in which they do nothing. Shader `shaders/classify.wgsl`.
+//! Classify: which tiles the masks in memory and the bias empty, and in which they do nothing. Shader `shaders/classify.wgsl`.
 
 use super::{LINEAR, Shader, Workgroup, scoring::Scoring};
 use crate::{
@@ -26,7 +26,7 @@ impl Classify {
         spec.check()?;
         let refused = |because| Err(Error::Kernel { kernel: Self::NAME, because });
         if !spec.is_masked() {
-            return refused("there is neither a bias nor a keep-mask".into());
+            return refused("there is neither a bias nor a keep-mask nor a block mask".into());
         }
         if LINEAR.invocations > caps.invocations {
             let (needs, has) = (LINEAR.invocations, caps.invocations);
@@ -35,7 +35,7 @@ impl Classify {
         let scoring = Scoring::of(spec).masks();
         let scoring = if tiles.grouped { scoring.grouped(spec, tiles.rows) } else { scoring };
         // Equal tiles are equal kernels, whatever else their readers take.
-        let bytes = 4 * LINEAR.invocations + scoring.shared_bytes();
+        let bytes = 4 * (LINEAR.invocations + 16) + scoring.shared_bytes();
         let tiles = Workgroup { invocations: LINEAR.invocations, bytes, ..tiles };
         Ok(Self { scoring, tiles, shared_buffer: spec.shared_buffer })
     }
@@ -48,7 +48,8 @@ impl Shader for Classify {
 
     fn source(&self) -> String {
         const MAIN: &str = include_str!("../../shaders/classify.wgsl");
-        self.scoring.join(Text::new(self.shared_buffer), self.tiles).join(&[WORKSPACE, MAIN]).finish()
+        let text = Text::new(self.shared_buffer).flag("PAIRED", self.scoring.is_paired());
+        self.scoring.join(text, self.tiles).join(&[WORKSPACE, MAIN]).finish()
     }
 
     fn workgroup(&self) -> Workgroup {
@@ -56,6 +57,6 @@ impl Shader for Classify {
     }
 
     fn loads(&self) -> String {
-        "bias and keep-mask, one at a time".into()
+        "masks and bias, one at a time".into()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Clear, Kernel, Measure, Pool, Receive, Scores, Top,
-    attention::Attention,
+    attention::{Attention, MASKS},
     program::{Window, place},
     region::{Piece, Region, cut},
     workspace::Words,
@@ -75,7 +75,7 @@ impl Attention<'_, '_> {
     /// A second look at the pairs of a region, once the states of its rows are known.
     fn look(&mut self, asked: &Region, look: &Look<'_>) -> Result<(), Error> {
         let tiles = look.kernel.shader().workgroup();
-        let masks: &[Tensor] = if look.masked { &[Tensor::Bias, Tensor::Keep] } else { &[] };
+        let masks: &[Tensor] = if look.masked { &MASKS } else { &[] };
         let operands = self.operands(&[&[Tensor::Q, Tensor::K], look.written, masks].concat());
         let flops = 2 * u64::from(self.spec.shape().head_dim) + 16;
         let step = self.builder.step_flops();

@@ -4,8 +4,8 @@ use super::Workgroup;
 use crate::{
     dtype::DType,
     shader::{
-        ALIBI, BIAS, BLOCK, BLOCK_DENSE, BLOCK_LENGTHS, BLOCK_PACKED, CLASSES, HEADS, KEEP, NO_ALIBI, NO_BIAS,
-        NO_CLASSES, NO_KEEP, NO_SOFTCAP, PARAMS, ROW_GROUPS, ROWS, SCORE, SOFTCAP, Text,
+        ALIBI, BIAS, BLOCK, BLOCK_DENSE, BLOCK_LENGTHS, BLOCK_MASK, BLOCK_PACKED, CLASSES, HEADS, KEEP, NO_ALIBI,
+        NO_BIAS, NO_BLOCK_MASK, NO_CLASSES, NO_KEEP, NO_SOFTCAP, PARAMS, ROW_GROUPS, ROWS, SCORE, SOFTCAP, Text,
     },
     spec::Spec,
 };
@@ -29,6 +29,8 @@ pub(super) struct Scoring {
     alibi: bool,
     bias: Option<DType>,
     keep: Option<DType>,
+    /// Rows and keys of a block of the block mask.
+    block: Option<u32>,
     classes: bool,
     /// Whether a block has the rows of all heads that share keys.
     grouped: bool,
@@ -43,8 +45,9 @@ impl Scoring {
         };
         let bias = spec.bias.map(|_| spec.types.bias);
         let keep = spec.keep.map(|_| spec.types.keep);
+        let block = spec.block_mask.map(|form| form.block);
         let (softcap, alibi, classes) = (spec.softcap.is_some(), spec.alibi.is_some(), spec.is_masked());
-        Self { lengths, softcap, alibi, bias, keep, classes, grouped: false }
+        Self { lengths, softcap, alibi, bias, keep, block, classes, grouped: false }
     }
 
     /// For kernels with so many rows in a block: where one head has fewer, those of all heads that share keys fill it.
@@ -59,12 +62,17 @@ impl Scoring {
     /// Only what makes a score before bias and ALiBi; and before the softcap too unless `capped`.
     pub(super) const fn raw(self, capped: bool) -> Self {
         let softcap = self.softcap && capped;
-        Self { softcap, alibi: false, bias: None, keep: None, classes: false, ..self }
+        Self { softcap, alibi: false, bias: None, keep: None, block: None, classes: false, ..self }
     }
 
     /// Only what masks in memory say.
     pub(super) const fn masks(self) -> Self {
         Self { softcap: false, alibi: false, classes: false, ..self }
+    }
+
+    /// Whether each pair has numbers of its own: a bias, a keep-mask.
+    pub(super) const fn is_paired(&self) -> bool {
+        self.bias.is_some() || self.keep.is_some()
     }
 
     /// Bytes of the variables that a workgroup shares: a `Tile`, a `Next`.
@@ -91,9 +99,10 @@ impl Scoring {
             Lengths::Packed => BLOCK_PACKED,
         };
         let places: &[&str] = if self.grouped { &[ROW_GROUPS] } else { &[HEADS, ROWS] };
+        let text = self.block.into_iter().fold(text, |text, block| text.constant("BLOCK", block));
         text.constant("BR", workgroup.rows)
             .constant("BC", workgroup.keys)
-            .flag("MASKED", self.bias.is_some() || self.keep.is_some())
+            .flag("MASKED", self.is_paired() || self.block.is_some())
             .constant("BIAS_TYPE", bias_type)
             .constant("KEEP_BITS", keep_bits)
             .join(&[
@@ -103,6 +112,7 @@ impl Scoring {
                 if self.alibi { ALIBI } else { NO_ALIBI },
                 if self.bias.is_some() { BIAS } else { NO_BIAS },
                 if self.keep.is_some() { KEEP } else { NO_KEEP },
+                if self.block.is_some() { BLOCK_MASK } else { NO_BLOCK_MASK },
                 if self.classes { CLASSES } else { NO_CLASSES },
                 BLOCK,
                 lengths,
@@ -117,8 +127,8 @@ impl Spec {
         if self.sequences.is_some() { 1 } else { self.shape.q_heads / self.shape.kv_heads }
     }
 
-    /// Whether a mask lies in memory: a bias, which may hide keys, or a keep-mask.
+    /// Whether a mask lies in memory: a bias, which may hide keys, a keep-mask or a block mask.
     pub(crate) const fn is_masked(&self) -> bool {
-        self.bias.is_some() || self.keep.is_some()
+        self.bias.is_some() || self.keep.is_some() || self.block_mask.is_some()
     }
 }

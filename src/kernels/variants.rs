@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Algorithm, Choice, Kernel, Program};
 use crate::{
+    block_mask::BlockForm,
     caps::Caps,
     divergence::Divergence,
     dtype::DType,
@@ -111,6 +112,7 @@ fn features() -> Vec<Spec> {
     let (square, odd) =
         (Layout { offset: 0, batch: 0, head: 0, row: 300 }, Shape { head_dim: 5, value_dim: 7, ..shape });
     let one = Spec::new(Shape { batch: 1, ..shape });
+    let blocks = BlockForm { q_len: 33, kv_len: 300, block: 64, heads: 2, partial: 5 };
     let few = Spec::new(Shape { q_len: 3, ..shape });
     let rotary = |pairs, angles| Rotary { dim: 64, pairs, angles };
     let mut all = Vec::new();
@@ -129,6 +131,8 @@ fn features() -> Vec<Spec> {
         spec.clone().softcap(30.0),
         spec.clone().alibi(Slopes::Head).align(Align::End),
         spec.clone().keep(square, 300),
+        spec.clone().block_mask(blocks),
+        spec.clone().block_mask(BlockForm { block: 256, ..blocks }).weights().scores(ScoreStage::Masked),
         spec.clone().sinks(),
         spec.clone().kv_lens(),
         spec.clone().weights().without_out(),
@@ -145,7 +149,8 @@ fn features() -> Vec<Spec> {
         );
     }
     let everything = spec.mask(Mask::causal()).align(Align::End).softcap(30.0).alibi(Slopes::Head).sinks().lse();
-    let everything = everything.bias(square, 300).keep(square, 300).kv_lens();
+    let everything =
+        everything.bias(square, 300).keep(square, 300).block_mask(BlockForm { block: 16, ..blocks }).kv_lens();
     all.extend(stages.map(|stage| everything.clone().scores(stage)));
     all.extend([everything.clone(), everything.weights()]);
     let shared: Vec<_> = all.iter().map(|spec| spec.clone().shared_buffer()).collect();

@@ -22,6 +22,7 @@ pub(super) struct Operands<'a> {
     v: Stored<'a, f32>,
     bias: Option<Stored<'a, f32>>,
     keep: Option<Stored<'a, bool>>,
+    pub(super) block_mask: &'a [u32],
     slopes: &'a [f32],
     sinks: &'a [f32],
 }
@@ -50,6 +51,7 @@ pub(super) struct Query<'a> {
     pub(super) scale: f32,
     pub(super) slope: Option<f32>,
     pub(super) sink: Option<f32>,
+    pub(super) head: u32,
     /// Batch item and key head.
     kv_head: (u32, u32),
 }
@@ -61,8 +63,19 @@ impl<'a> Operands<'a> {
         let [q, k, v] = [Tensor::Q, Tensor::K, Tensor::V].map(|tensor| floats(tensor).expect("it has q, k and v"));
         let keep = spec.view(Tensor::Keep).map(|view| Stored::bools(view, inputs));
         let [slopes, sinks] = [Tensor::Slopes, Tensor::Sinks].map(|tensor| inputs.get_floats(tensor));
-        let mut operands =
-            Self { spec, items: items(spec, inputs), q, k, v, bias: floats(Tensor::Bias), keep, slopes, sinks };
+        let block_mask = inputs.get_words(Tensor::BlockMask);
+        let mut operands = Self {
+            spec,
+            items: items(spec, inputs),
+            q,
+            k,
+            v,
+            bias: floats(Tensor::Bias),
+            keep,
+            block_mask,
+            slopes,
+            sinks,
+        };
         if let Some(append) = spec.append {
             operands.append::<T>(append, inputs);
         }
@@ -111,6 +124,7 @@ impl<'a> Operands<'a> {
             scale: self.spec.scale_or_default(),
             slope,
             sink: self.sinks.get(head as usize).copied(),
+            head,
         })
     }
 

@@ -15,7 +15,8 @@ impl Query<'_> {
         let by_mask = spec.mask.sees(item.offset, self.i - item.queries.start, j - item.keys.start);
         let by_keep = self.keep.is_none_or(|keep| keep.get(j as usize) == Some(&true));
         let by_bias = self.bias.is_none_or(|bias| bias.get(j as usize).is_some_and(|&x| x != f32::NEG_INFINITY));
-        by_mask && by_keep && by_bias
+        let by_block = spec.block_mask.is_none_or(|form| form.sees(self.operands.block_mask, self.head, (self.i, j)));
+        by_mask && by_keep && by_bias && by_block
     }
 
     /// The score of key `j` after a stage, `product` being `dot(q, k)`. What hides the key does not change it.

@@ -9,7 +9,7 @@ use wgpu_attention::{
 
 use crate::{
     oracle::{DIMS, LENGTHS, algorithms, all_ran, gappy, masks, run},
-    support::{Case, Failures, text},
+    support::{Case, Failures, block_form, text},
 };
 
 /// Combinations drawn: WGPU_ATTENTION_COMBINATIONS, or what two cores do in a few minutes. On software drivers nearly all of
@@ -102,6 +102,8 @@ fn scoring(drawn: &mut Drawn, rng: &mut fastrand::Rng) {
     let (layout, columns) = broadcast(drawn.spec.shape(), rng);
     let dtype = if rng.bool() { DType::Bool } else { DType::Bit };
     drawn.maybe(rng, "keep", |spec| spec.keep(layout, columns).keep_type(dtype));
+    let form = block_form(drawn.spec.shape(), [16, 16, 32, 64, 128, 256][rng.usize(..6)], rng.bool());
+    drawn.maybe(rng, "block mask", |spec| spec.block_mask(form));
 }
 
 /// A layout of pairs in which some dimensions are broadcast, and sometimes the last columns are missing.

@@ -1,8 +1,8 @@
 //! Kernels with one fault each must be caught: the tests of tests/kernels can fail.
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Caps, DType, DeviceKind, Divergence, Gpu, Layout, MapOf, Mask, Measures, Pairs, Pool,
-    Problem, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor, View,
+    Algorithm, Align, Angles, BlockMask, Caps, DType, DeviceKind, Divergence, Gpu, Layout, MapOf, Mask, Measures,
+    Pairs, Pool, Problem, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor, View,
     kernels::{Choice, Program},
     reference,
 };
@@ -10,7 +10,7 @@ use wgpu_attention::{
 use crate::{
     others::two_attentions,
     support::{
-        Case, Values,
+        Case, Values, block_form,
         buffers::Buffers,
         program::{self, Compiled},
     },
@@ -144,6 +144,22 @@ const KEEP: [Mutant; 5] = [
     mutant("classes of the next tile", "(at.k0 - tile.k_base) / BC", "(at.k0 - tile.k_base) / BC + 1"),
 ];
 
+const BLOCKS: [Mutant; 13] = [
+    mutant("parts upside down", "return block_mask[params.block_parts_at", "return ~block_mask[params.block_parts_at"),
+    mutant("the row before in a word", "pair / BLOCK_KEYS * BLOCK_KEYS % 32", "0u"),
+    mutant("keys for rows", "row % BLOCK * BLOCK + key % BLOCK", "key % BLOCK * BLOCK + row % BLOCK"),
+    mutant("parts not counted", "countOneBits(in_part & (bit - 1))", "0u"),
+    mutant("blocks of another head", "block_entry(tile.at.head, row", "block_entry(0u, row"),
+    mutant("the first 32 blocks again", "+ key / BLOCK / 32 * 3", ""),
+    mutant("whole blocks forgotten", "select(0u, ALL_KEYS, whole)", "0u"),
+    mutant("the first word of a row", "BLOCKED && key / BLOCK_KEYS != word", "word == ALL_KEYS"),
+    mutant("hidden words not seen", "select(2u, 0u, shown == all)", "0u"),
+    mutant("blocks in part taken for whole", "select(MIXED, FULL, all)", "FULL"),
+    mutant("blocks of the first row", "x += min(BLOCK - query.row % BLOCK, params.row_end - query.row);", "x += BR;"),
+    mutant("blocks of the first key", "key = (key / BLOCK + 1) * BLOCK", "key = end"),
+    mutant("tiles skipped twice", "skipped / 2 * BC", "skipped * BC"),
+];
+
 const SCORING: [Mutant; 14] = [
     mutant("softcap forgotten", "params.softcap * tanh_of(score / params.softcap)", "score"),
     mutant("tanh wrong near 0", "-0.33333306", "-0.4"),
@@ -255,6 +271,25 @@ fn keep() -> Case {
     let mut case = Case::random(Spec::new(SHAPE).scale(0.3).kv_lens().keep(layout, 130), 11);
     // The first item ends before the tiles that the second needs.
     case.set_words(Tensor::KvLens, vec![20, 150]);
+    case
+}
+
+/// A block mask of each head, of more than 32 blocks, which are smaller than tiles: whole ones, three empty ones side by side, and
+/// others.
+fn blocks() -> Case {
+    let shape = Shape { kv_len: 700, ..SHAPE };
+    let mut case = Case::random(Spec::new(shape).scale(0.3).block_mask(block_form(&shape, 16, true)), 15);
+    // Whatever the seed, a mask that means something.
+    let mask = |h: u32| {
+        let whole = move |i: u32, j: u32| (i / 16 + j / 8 + h).is_multiple_of(4);
+        BlockMask::of([45, 700], 16, move |i, j| {
+            !(j / 48 + i / 16 + h).is_multiple_of(3) && (whole(i, j / 16 * 16) || (i * 7 + j * 3 + h) % 11 < 4)
+        })
+    };
+    let masks: Vec<_> = (0..4).map(|h| mask(h).expect("legal sizes")).collect();
+    let mask = BlockMask::of_heads(&masks).expect("they are alike");
+    case.spec = Spec::new(shape).scale(0.3).block_mask(mask.form());
+    case.values.insert(Tensor::BlockMask as usize, Values::Words(mask.words().to_vec()));
     case
 }
 
@@ -393,6 +428,12 @@ fn wrong_scoring_is_caught() {
 #[ignore = "needs an adapter"]
 fn wrong_masks_are_caught() {
     hunt(&keep(), &Caps::webgpu(), &KEEP);
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn wrong_block_masks_are_caught() {
+    hunt(&blocks(), &Caps::webgpu(), &BLOCKS);
 }
 
 #[test]

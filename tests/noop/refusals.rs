@@ -158,7 +158,7 @@ fn the_callers_handlers_see_only_the_callers_errors() {
     buffers[0].destroy();
     assert!(plan.bind(&bindings(&plan, &buffers)).is_err(), "a driver's refusal");
     assert!(plan.bind(&Bindings::new()).is_err(), "one of this crate");
-    assert!(noop.attention.plan(Spec::new(SHAPE).block_mask(64)).is_err());
+    assert!(noop.attention.plan(Spec::new(SHAPE).append(0)).is_err());
     assert!(noop.attention.plan(Spec::new(SHAPE).scale(f32::NAN)).is_err());
     let few = wgpu_attention::Caps { invocations: 1, ..wgpu_attention::Caps::webgpu() };
     assert!(noop.attention.limited(few).plan(Spec::new(SHAPE)).is_err());

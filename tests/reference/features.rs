@@ -1,7 +1,7 @@
 //! Each feature against numbers from elsewhere, and against the same problem put without it.
 
 use wgpu_attention::{
-    Align, DType, Layout, Mask, Order, Outputs, ScoreStage, Shape, Slopes, Spec, Tensor,
+    Align, BlockMask, DType, Layout, Mask, Order, Outputs, ScoreStage, Shape, Slopes, Spec, Tensor,
     reference::{attention, row},
 };
 
@@ -162,6 +162,25 @@ fn a_keep_mask_is_a_bias_of_zero_or_minus_infinity() {
     let shared = Problem::new(everything(masked(SHAPE).keep(row, 7)), 22).with(Tensor::Keep, all);
     let alone = shared.as_spec(everything(masked(SHAPE).bias(row, 7)));
     identical(&shared, &alone.with_floats(Tensor::Bias, [NO, 0.0, 0.0, NO, 0.0, 0.0, 0.0, 0.0]));
+}
+
+/// A mask of each head, and one for all; of a keep-mask the same pairs.
+#[test]
+fn a_block_mask_is_the_keep_mask_of_its_pairs() {
+    let one =
+        |h: u32| BlockMask::of([40, 70], 16, move |i, j| (i * 3 + j + h) % 5 < 2 && (j / 16 + h).is_multiple_of(2));
+    let shape = Shape { q_len: 40, kv_len: 70, ..SHAPE };
+    let masks: Vec<_> = (0..4).map(|h| one(h).expect("legal sizes")).collect();
+    for mask in [masks[1].clone(), BlockMask::of_heads(&masks).expect("they are alike")] {
+        let blocks = Problem::new(everything(masked(shape).block_mask(mask.form())), 25);
+        let blocks = blocks.with_words(Tensor::BlockMask, mask.words());
+        let places = (0..4).flat_map(|h| (0..40).flat_map(move |i| (0..70).map(move |j| (h, i, j))));
+        let keep: Vec<_> = places.map(|(h, i, j)| mask.sees(h, i, j)).collect();
+        assert!(keep.iter().any(|&keep| keep) && keep.iter().any(|&keep| !keep));
+        let kept = blocks.as_spec(everything(masked(shape).keep(Layout { batch: 0, ..columns(&shape, 70) }, 70)));
+        identical(&blocks, &kept.with(Tensor::Keep, Values::Bools(keep)));
+        different(&blocks, &blocks.as_spec(everything(masked(shape))));
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use wgpu_attention::kernels::Kernel;
 use super::{KERNELS, Reflected};
 
 /// Parts of every kernel that goes through queries and keys.
-const SCORING: &str = "params score softcap no_softcap alibi no_alibi bias no_bias keep no_keep classes no_classes heads rows \
-                       block block_dense block_lengths block_packed workspace half lanes pairs state";
+const SCORING: &str = "params score softcap no_softcap alibi no_alibi bias no_bias keep no_keep block_mask no_block_mask classes no_classes \
+                       heads rows block block_dense block_lengths block_packed workspace half lanes pairs state";
 
 /// And of those that look at pairs a second time.
 const SECOND: &str = "tile_scores row_scores row_alone row_shuffle";
@@ -27,7 +27,7 @@ fn parts(kernel: &str) -> String {
         "measure" | "receive" | "pool" => format!("{SCORING} {SECOND}"),
         "top" => format!("{SCORING} few_rows"),
         "clear" => "params".into(),
-        "classify" => "params score no_softcap no_alibi bias no_bias keep no_keep no_classes heads rows row_groups \
+        "classify" => "params score no_softcap no_alibi bias no_bias keep no_keep block_mask no_block_mask no_classes heads rows row_groups \
                        block block_dense block_lengths block_packed workspace"
             .into(),
         "merge" => {
@@ -106,7 +106,7 @@ fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
             ("BIAS_TYPE", "0 1 2"),
             ("KEEP_BITS", "1 8"),
         ],
-        "classify" => &[("BIAS_TYPE", "0 1 2"), ("KEEP_BITS", "1 8")],
+        "classify" => &[("BIAS_TYPE", "0 1 2"), ("KEEP_BITS", "1 8"), ("BLOCK", "16 64 256"), ("PAIRED", "false true")],
         "merge" => &[("parts", "f32 vec4<f32>"), ("out", WRITTEN), ("PARTS_ARE_SUMS", "false true")],
         "rotary" => &[("q", READ), ("out", WRITTEN), ("INTERLEAVED", "false true")],
         "linear" => &[
