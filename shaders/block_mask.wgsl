@@ -6,7 +6,7 @@
 // Of 32 blocks of keys three words: a bit for each that is seen in part, a bit for each that is seen whole, and how many blocks
 // seen in part come before. Whatever the words say, nothing past params.block_parts blocks is read.
 
-@group(0) @binding(25) var<storage, read> block_mask: array<u32>;
+@group(0) @binding(28) var<storage, read> block_mask: array<u32>;
 
 const BLOCKED = true;
 const BLOCK_WORDS = BLOCK * BLOCK / 32; // of the pairs of a block

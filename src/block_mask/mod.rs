@@ -140,12 +140,12 @@ pub enum Seen {
 /// use wgpu_attention::{BlockMask, Inputs, Pattern, Shape, Spec, reference};
 /// let mask = BlockMask::pattern([100, 100], 16, Pattern::Strided { local: 4, stride: 64 })?;
 /// assert!(mask.sees(0, 80, 84) && mask.sees(0, 80, 16) && !mask.sees(0, 80, 15));
-/// assert_eq!((mask.kept(), mask.blocks()), (30, 49));
+/// assert_eq!((mask.kept(), mask.blocks()), (25, 49));
 ///
 /// let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 100, kv_len: 100, head_dim: 1, value_dim: 1 };
 /// let spec = Spec::new(shape).block_mask(mask.form());
 /// let inputs = Inputs::new(&[0.0; 100], &[0.0; 100], &[1.0; 100]).block_mask(mask.words());
-/// assert_eq!(reference::attention(&spec, &inputs).out[99], 1.0);
+/// assert!((reference::attention(&spec, &inputs).out[99] - 1.0).abs() < 1e-12);
 /// # Ok::<(), wgpu_attention::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
