@@ -22,6 +22,11 @@ struct Tile {
 // A row of a tile.
 struct Query { head: u32, row: u32, exists: bool }
 
+// The head of a query, or of one that does exist.
+fn head_of(tile: Tile, query: Query) -> u32 {
+  return select(tile.at.head, query.head, query.exists);
+}
+
 // The tile as a query of another head sees it.
 fn tile_for(tile: Tile, query: Query) -> Tile {
   var mine = tile;

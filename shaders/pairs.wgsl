@@ -1,7 +1,7 @@
 // Products of a tile into scores, and which of its pairs are hidden, a bit each.
 //
-// Needs      MASKED (preamble: whether there is a bias or a keep-mask), score.wgsl, block.wgsl, lanes.wgsl, and alibi, bias
-//            and keep or what stands in for them
+// Needs      MASKED (preamble: whether there is a bias or a keep-mask), score.wgsl, block.wgsl, lanes.wgsl, and head_scales,
+//            alibi, bias and keep or what stands in for them
 // Host       src/spec.rs
 //
 // What each pair costs more than arithmetic is behind branches that tiles without it skip. The pairs are those of RM rows and
@@ -13,9 +13,10 @@ fn pairs(tile: Tile, lane: Lane, keys: Keys, at: Next, s: ptr<function, array<f3
     let query = query_of(tile, row_of(lane, r));
     let mine = tile_for(tile, query);
     let slope = slope_of(mine);
+    let scale = scale_of(tile, query);
     for (var n = 0u; n < RN; n++) {
       let i = r * RN + n;
-      (*s)[i] = capped(scaled((*s)[i])) - penalty(mine, slope, query.row, at.k0 + n * TX + lane.tx);
+      (*s)[i] = capped((*s)[i] * scale) - penalty(mine, slope, query.row, at.k0 + n * TX + lane.tx);
     }
   }
   if MASKED && at.kind != FULL {

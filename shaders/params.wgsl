@@ -66,6 +66,10 @@ struct Params {
   cell_keys: u32,
   cells_row0: u32,        // row of the first cell
   head_share: f32,        // of a head in a map of several
+  score_weights_at: u32,  // words of the workspace
+  head_scales_at: u32,
+  channels: u32,          // filters of a convolution
+  filter_width: u32,      // keys of a filter
   padding: vec2<u32>,
 }
 @group(0) @binding(0) var<uniform> params: Params;

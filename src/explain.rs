@@ -56,6 +56,14 @@ impl Display for Explanation {
                 let parts = merge.parts;
                 writeln!(f, "problem     merge of {parts} parts of {len} rows of {dim}, {heads} heads, batch {batch}")?;
             }
+            Problem::Locate(locate) => {
+                let [batch, heads, len, dim] = locate.sizes();
+                let (filters, width) = (locate.channels, locate.width);
+                writeln!(
+                    f,
+                    "problem     {filters} filters, {width} keys wide, over {len} keys of {dim}, {heads} heads, batch {batch}"
+                )?;
+            }
         }
         writeln!(f, "device      {}", planned.caps.adapter)?;
         for (index, kernel) in program.kernels.iter().enumerate() {
@@ -138,6 +146,12 @@ fn features(spec: &Spec) -> Vec<String> {
         Some(Slopes::Head) => said.push("ALiBi, a slope per head".into()),
         Some(Slopes::BatchHead) => said.push("ALiBi, a slope per item and head".into()),
         None => {}
+    }
+    if spec.additive {
+        said.push("additive scores: weighted sums of tanh".into());
+    }
+    if spec.head_scales {
+        said.push("a factor on the scores of each head".into());
     }
     if spec.sinks {
         said.push("a learned sink per head".into());

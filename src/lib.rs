@@ -11,6 +11,7 @@ mod gpu;
 pub mod inspect;
 pub mod kernels;
 mod layout;
+mod locate;
 mod mask;
 mod measures;
 mod merge;
@@ -40,6 +41,7 @@ pub use crate::{
     gpu::{Gpu, Progress},
     kernels::Algorithm,
     layout::{Layout, Order},
+    locate::Locate,
     mask::{Align, Band, MAX_LEN, Mask},
     measures::{MAX_RANGES, MAX_TOP, MapOf, Measures, Pool, ROW_MEASURES},
     merge::Merge,

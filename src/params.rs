@@ -147,6 +147,14 @@ shared_with_wgsl! {
         cells_row0: u32,
         /// Share of a head in a map of several.
         head_share: f32,
+        /// First word of the weights of additive scores in the workspace.
+        score_weights_at: u32,
+        /// First word of the factors of heads in the workspace.
+        head_scales_at: u32,
+        /// Filters of a convolution.
+        channels: u32,
+        /// Keys of a filter.
+        filter_width: u32,
         /// A uniform is a multiple of 16 bytes long.
         padding: [u32; 2],
     }

@@ -1,6 +1,8 @@
 //! Everything that can be planned.
 
-use crate::{error::Error, measures::Measures, merge::Merge, rope::Rope, spec::Spec, tensor::Tensor, view::View};
+use crate::{
+    error::Error, locate::Locate, measures::Measures, merge::Merge, rope::Rope, spec::Spec, tensor::Tensor, view::View,
+};
 
 /// What to compute: plain data, and the key under which plans are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +16,8 @@ pub enum Problem {
     Merge(Merge),
     /// Measures of attention weights.
     Measures(Measures),
+    /// Keys with what a convolution of the previous weights finds.
+    Locate(Locate),
 }
 
 impl Problem {
@@ -24,6 +28,7 @@ impl Problem {
             Self::Rope(rope) => rope.check()?,
             Self::Merge(merge) => merge.check()?,
             Self::Measures(measures) => measures.check()?,
+            Self::Locate(locate) => locate.check()?,
         }
         self.views().try_for_each(|view| view.check())
     }
@@ -36,6 +41,7 @@ impl Problem {
             Self::Rope(rope) => rope.view(tensor),
             Self::Merge(merge) => merge.view(tensor),
             Self::Measures(measures) => measures.view(tensor),
+            Self::Locate(locate) => locate.view(tensor),
         }
     }
 
@@ -52,6 +58,7 @@ impl Problem {
             Self::Rope(rope) => rope.shared_buffer,
             Self::Merge(merge) => merge.shared_buffer,
             Self::Measures(measures) => measures.spec.shared_buffer,
+            Self::Locate(locate) => locate.shared_buffer,
         }
     }
 }
@@ -91,6 +98,7 @@ problems! {
     Rope from Rope,
     Merge from Merge,
     Measures from Measures,
+    Locate from Locate,
 }
 
 impl From<&Problem> for Problem {

@@ -67,6 +67,10 @@ parts! {
     ROW_PACKED = "row_packed.wgsl",
     PART_STATE = "part_state.wgsl",
     PART_LSES = "part_lses.wgsl",
+    DOT = "dot.wgsl",
+    ADDITIVE = "additive.wgsl",
+    HEAD_SCALES = "head_scales.wgsl",
+    NO_HEAD_SCALES = "no_head_scales.wgsl",
 }
 
 /// How the rows of a tensor are read or written.

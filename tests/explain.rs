@@ -1,8 +1,8 @@
 //! What `Plan::explain` says is what the kernels do.
 
 use wgpu_attention::{
-    Align, Angles, Attention, Caps, DType, Layout, Mask, Merge, Pairs, Problem, Rope, Rotary, ScoreStage, Shape,
-    Slopes, Spec, wgpu,
+    Align, Angles, Attention, Caps, DType, Layout, Locate, Mask, Merge, Pairs, Problem, Rope, Rotary, ScoreStage,
+    Shape, Slopes, Spec, wgpu,
 };
 
 /// 64 x 64, which is 2 x 2 tiles of 32 x 32; a causal mask empties one of them.
@@ -62,6 +62,7 @@ fn features_have_a_line_each() {
     let square = Layout::broadcast(&[64, 64]).expect("two sizes");
     let spec = Spec::new(SHAPE).softcap(30.0).bias(square, 60).bias_type(DType::F16).keep(square, 64).sinks();
     let spec = spec.keep_type(DType::Bit).alibi(Slopes::Head).align(Align::End).mask(Mask::causal()).weights();
+    let spec = spec.additive().head_scales();
     let spec = spec.append_rotated(2, ROTARY).only(0..1, 3..9).kv_type(DType::Bf16);
     let said = said(&spec, Caps::webgpu());
     for line in [
@@ -74,6 +75,8 @@ fn features_have_a_line_each() {
         "keep-mask in bits",
         "ALiBi, a slope per head",
         "a learned sink per head",
+        "additive scores: weighted sums of tanh",
+        "a factor on the scores of each head",
         "weights of heads 0..1, rows 3..9",
         "precision   q f32, k and v bf16, out f32; accumulated in f32",
         "kernel      rotary: rows bf16 in words, four at a time; out bf16 in words, four at a time",
@@ -83,9 +86,9 @@ fn features_have_a_line_each() {
     ] {
         assert!(said.iter().any(|said| said == line), "{line:?} is not among\n{}", said.join("\n"));
     }
-    // A word for the slope, the sink and the length; two for each row's state; one for the classes of each block of rows.
+    // A word for the slope, the sink, the length and the factor, 64 weights; two for each row's state; one for the classes of each block of rows.
     let cost = said.last().expect("lines");
-    assert!(cost.ends_with(&format!(", {} of them workspace", 4 * (3 + 2 * 64 + 2))), "{cost}");
+    assert!(cost.ends_with(&format!(", {} of them workspace", 4 * (4 + 64 + 2 * 64 + 2))), "{cost}");
 }
 
 #[test]
@@ -94,6 +97,8 @@ fn other_problems_say_what_they_are() {
     assert_eq!(rope, ["problem     rotary embedding of 32 of 64 elements of 5 rows, 3 heads, batch 2"]);
     let merge = lines(Merge::new(7, [2, 3, 5, 64]), "problem");
     assert_eq!(merge, ["problem     merge of 7 parts of 5 rows of 64, 3 heads, batch 2"]);
+    let locate = lines(Locate::new([2, 3, 5, 64], 10, 7), "problem");
+    assert_eq!(locate, ["problem     10 filters, 7 keys wide, over 5 keys of 64, 3 heads, batch 2"]);
     let packed = lines(Spec::new(SHAPE).packed(4), "4 packed");
     assert_eq!(packed, ["4 packed sequences, whose lengths the device reads"]);
 }

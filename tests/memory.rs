@@ -19,6 +19,8 @@ fn problem(line: &str, len: u32) -> Option<(Spec, u64)> {
             spec.softcap(30.0).lse().scores(ScoreStage::Scaled)
         }
         "sinks" => spec.sinks(),
+        "additive scores" => spec.additive(),
+        "a factor on the scores of each head" => spec.head_scales(),
         "ALiBi" => spec.alibi(Slopes::BatchHead).align(Align::End),
         "key lengths, append, rotary embedding" => spec.append_rotated(1, rotary),
         "packed sequences, 16 of them" => spec.packed(16),
@@ -53,7 +55,7 @@ fn table() -> Vec<(&'static str, u64)> {
 fn the_table_of_workspaces_is_true() {
     let found: Vec<_> = table().iter().map(|&(line, _)| (line, workspace(line, 8192).workspace_bytes)).collect();
     assert_eq!(found, table());
-    assert_eq!(table().len(), 11);
+    assert_eq!(table().len(), 13);
     assert_eq!(workspace("keys cut into 4 parts, for bindings of 8 MiB", 8192).parts, 4);
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Error, Gpu, Inputs, Layout, MapOf, Mask,
+    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Error, Gpu, Inputs, Layout, Locate, MapOf, Mask,
     Measures, Merge, Order, Pairs, Plan, Pool, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
     kernels::{Choice, Kernel, Needs, Program},
     params::Params,
@@ -169,6 +169,7 @@ fn features() -> Vec<Problem> {
         spec.clone().keep(square, 130).keep_type(DType::Bit),
         spec.clone().alibi(Slopes::Head).align(Align::End),
         spec.clone().softcap(3.0).sinks(),
+        spec.clone().additive().head_scales().weights().scores(ScoreStage::Capped),
         spec.clone().append(2),
         spec.clone().q_type(DType::F16).kv_type(DType::Bf16).out_type(DType::F16),
         spec.clone().lse().without_out(),
@@ -181,11 +182,13 @@ fn features() -> Vec<Problem> {
     specs.extend(angles.map(|angles| spec.clone().append_rotated(2, rotary(angles))));
     let ropes = angles.map(|angles| Problem::from(Rope::new([2, 4, 70, 6], rotary(angles))));
     let merges = [Merge::new(3, [2, 4, 70, 8]), Merge::new(3, [2, 4, 70, 7]).lse().sinks()].map(Problem::from);
+    let locates =
+        [Locate::new([2, 4, 70, 8], 3, 5), Locate::new([2, 4, 70, 7], 1, 1).one_alignment()].map(Problem::from);
     let measures = specs.iter().map(|spec| Measures::of(spec).ranges(2).top(5).received());
     let measures = measures.map(|measures| Problem::from(measures.map(20, 30, Pool::Sum, MapOf::EachHead)));
     let measures: Vec<_> = measures.filter(|problem| problem.check().is_ok()).collect();
     assert!(measures.len() > 6, "all but those that append");
-    specs.into_iter().map(Problem::from).chain(ropes).chain(merges).chain(measures).collect()
+    specs.into_iter().map(Problem::from).chain(ropes).chain(merges).chain(locates).chain(measures).collect()
 }
 
 /// Devices on which a problem is one piece, and on which it is many.

@@ -10,9 +10,9 @@ mod masks;
 use std::collections::HashSet;
 
 use wgpu_attention::{
-    Align, Angles, Caps, DType, Data, Error, Inputs, Layout, MAX_LEN, Mask, Merge, Order, Pairs, Problem, Rope, Rotary,
-    ScoreStage, Shape, Slopes, Spec, Tensor,
-    kernels::{Choice, Program},
+    Align, Angles, Caps, DType, Data, Error, Inputs, Layout, Locate, MAX_LEN, Mask, Merge, Order, Pairs, Problem, Rope,
+    Rotary, ScoreStage, Shape, Slopes, Spec, Tensor,
+    kernels::{self, Choice, Program},
 };
 
 const SHAPE: Shape = Shape { batch: 2, q_heads: 4, kv_heads: 2, q_len: 3, kv_len: 5, head_dim: 8, value_dim: 6 };
@@ -131,6 +131,8 @@ fn features() -> Vec<Spec> {
         spec.clone().lse().without_out(),
         spec.clone().weights().only(1..2, 0..3),
         spec.clone().weights().only(0..4, 1..2),
+        spec.clone().additive(),
+        spec.clone().head_scales(),
     ];
     all.extend(angles.map(|angles| spec.clone().append_rotated(1, rotary(4, angles))));
     all
@@ -288,7 +290,8 @@ fn tensors_are_numbered_by_their_place() {
     let all = spec().lse().weights().scores(ScoreStage::Scaled);
     let pair = Layout::broadcast(&[3, 4]).expect("two sizes");
     let more = spec().bias(pair, 4).keep(pair, 4).alibi(Slopes::BatchHead).sinks().only(1..3, 0..1).weights();
-    let more = more.append_rotated(2, rotary(4, Angles::Ids { positions: 9 })).new_type(DType::F16);
+    let more =
+        more.additive().head_scales().append_rotated(2, rotary(4, Angles::Ids { positions: 9 })).new_type(DType::F16);
     let found: Vec<_> = more.views().map(|view| (view.tensor.name(), view.sizes, view.dtype, view.written)).collect();
     let [f, h, u] = [DType::F32, DType::F16, DType::U32];
     let wanted = [
@@ -307,6 +310,8 @@ fn tensors_are_numbered_by_their_place() {
         ("sin", [1, 1, 9, 2], f, false),
         ("positions", [2, 1, 1, 2], u, false),
         ("weights", [2, 2, 1, 5], f, true),
+        ("score_weights", [1, 1, 4, 8], f, false),
+        ("head_scales", [1, 1, 1, 4], f, false),
     ];
     assert_eq!(found, wanted);
     let packed = Spec::new(Shape { batch: 1, ..SHAPE }).packed(3);
@@ -316,6 +321,48 @@ fn tensors_are_numbered_by_their_place() {
     let inputs = [("q", [2, 4, 3, 8], false), ("k", [2, 2, 5, 8], false), ("v", [2, 2, 5, 6], false)];
     let outputs = [("out", [2, 4, 3, 6]), ("lse", [2, 4, 3, 1]), ("weights", pairs), ("scores", pairs)];
     assert_eq!(sizes, [&inputs[..], &outputs.map(|(name, sizes)| (name, sizes, true))].concat());
+}
+
+#[test]
+fn products_are_scaled_unless_told_otherwise_and_additive_scores_are_not() {
+    assert_eq!(spec().scale_or_default(), 8f32.sqrt().recip());
+    assert_eq!(spec().additive().scale_or_default(), 1.0);
+    assert_eq!(spec().additive().scale(0.25).scale_or_default(), 0.25);
+}
+
+#[test]
+fn matrices_refuse_additive_scores_by_name() {
+    let caps = Caps { f16: true, matrix: Some(16), subgroups: Some([32, 32]), ..Caps::webgpu() };
+    let spec = spec().q_type(DType::F16).kv_type(DType::F16).out_type(DType::F16).additive();
+    let refused = kernels::Matrix::new(&spec, &caps).expect_err("it has no products").to_string();
+    assert_eq!(refused, "kernel matrix cannot run: additive scores are sums of tanh, and no products of matrices");
+}
+
+#[test]
+fn locations_are_checked() {
+    let said = |locate: Locate| Problem::from(locate).check().map_err(|error| error.to_string());
+    let plain = || Locate::new([2, 3, 5, 8], 4, 3);
+    assert_eq!(said(plain()), Ok(()));
+    for (locate, text) in [
+        (Locate::new([0, 3, 5, 8], 4, 3), "batch is 0"),
+        (Locate::new([2, 3, 5, 513], 4, 3), "dim 513 is above 512"),
+        (Locate::new([2, 3, 5, 8], 0, 3), "channels is 0"),
+        (Locate::new([2, 3, 5, 8], 513, 3), "channels 513 is above 512"),
+        (Locate::new([2, 3, 5, 8], 4, 0), "width is 0"),
+        (plain().k_type(DType::Bit), "k_type is bit, not f32, f16 or bf16"),
+        (plain().out_type(DType::U32), "out_type is u32, not f32, f16 or bf16"),
+    ] {
+        assert_eq!(said(locate), Err(text.into()));
+    }
+    let views: Vec<_> = Problem::from(plain().one_alignment()).views().map(|view| (view.tensor, view.sizes)).collect();
+    let wanted = [
+        (Tensor::K, [2, 3, 5, 8]),
+        (Tensor::Out, [2, 3, 5, 8]),
+        (Tensor::Previous, [2, 1, 1, 5]),
+        (Tensor::Filters, [1, 1, 4, 3]),
+        (Tensor::FilterWeights, [1, 1, 8, 4]),
+    ];
+    assert_eq!(views, wanted);
 }
 
 #[test]

@@ -35,8 +35,20 @@ const SPLIT_KEYS: u32 = 256;
 /// Most bytes of partial outputs that splitting may cost.
 const SPLIT_BYTES: u64 = 1 << 20;
 
+/// Operations of a sum of two numbers, its tanh, and a product with its weight.
+const ADDITIVE_FLOPS: u64 = 32;
+
 /// The inputs that are packed, in order.
-const SMALL: [Tensor; 6] = [Tensor::Slopes, Tensor::Sinks, Tensor::KvLens, Tensor::CuQ, Tensor::CuK, Tensor::Ranges];
+const SMALL: [Tensor; 8] = [
+    Tensor::Slopes,
+    Tensor::Sinks,
+    Tensor::KvLens,
+    Tensor::CuQ,
+    Tensor::CuK,
+    Tensor::Ranges,
+    Tensor::ScoreWeights,
+    Tensor::HeadScales,
+];
 
 pub(super) fn build(
     builder: &mut Builder<'_>,
@@ -111,6 +123,8 @@ impl<'a, 'b> Attention<'a, 'b> {
                 Tensor::KvLens => self.params.lens_at = at,
                 Tensor::CuQ => self.params.cu_q_at = at,
                 Tensor::Ranges => self.params.ranges_at = at,
+                Tensor::ScoreWeights => self.params.score_weights_at = at,
+                Tensor::HeadScales => self.params.head_scales_at = at,
                 _ => self.params.cu_k_at = at,
             }
             self.builder.pack(&view, word, self.spec.shared_buffer)?;
@@ -180,7 +194,13 @@ impl<'a, 'b> Attention<'a, 'b> {
 
     fn pair_flops(&self) -> u64 {
         let s = self.spec.shape();
-        2 * u64::from(s.head_dim + if self.spec.out { s.value_dim } else { 0 })
+        self.score_flops() + 2 * u64::from(if self.spec.out { s.value_dim } else { 0 })
+    }
+
+    /// Operations of one score.
+    pub(super) fn score_flops(&self) -> u64 {
+        let element = if self.spec.additive { ADDITIVE_FLOPS } else { 2 };
+        element * u64::from(self.spec.shape().head_dim)
     }
 
     /// What a piece takes of the workspace.

@@ -10,6 +10,7 @@ mod clear;
 mod decode;
 mod forward;
 mod linear;
+mod locate;
 mod look;
 mod matrix;
 mod measure;
@@ -35,6 +36,7 @@ pub use self::{
     classify::Classify,
     clear::Clear,
     decode::Decode,
+    locate::Locate,
     matrix::Matrix,
     measure::Measure,
     merge::Merge,
@@ -124,11 +126,13 @@ pub enum Kernel {
     Pool(Pool),
     /// The largest weights.
     Top(Top),
+    /// Keys with what filters find.
+    Locate(Locate),
 }
 
 impl Kernel {
     /// The names of all kernels.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 15] = [
         Tile::NAME,
         Row::NAME,
         Decode::NAME,
@@ -143,6 +147,7 @@ impl Kernel {
         Receive::NAME,
         Pool::NAME,
         Top::NAME,
+        Locate::NAME,
     ];
 
     /// What it tells of itself.
@@ -163,6 +168,7 @@ impl Kernel {
             Self::Receive(kernel) => kernel,
             Self::Pool(kernel) => kernel,
             Self::Top(kernel) => kernel,
+            Self::Locate(kernel) => kernel,
         }
     }
 

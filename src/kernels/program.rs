@@ -93,6 +93,7 @@ impl Program {
             Problem::Measures(measures) => attention::build(&mut builder, &measures.spec, choice, Some(measures))?,
             Problem::Rope(rope) => builder.rope(rope)?,
             Problem::Merge(merge) => builder.merge(merge)?,
+            Problem::Locate(locate) => builder.locate(locate)?,
         }
         Ok(builder.program)
     }

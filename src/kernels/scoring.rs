@@ -4,8 +4,9 @@ use super::Workgroup;
 use crate::{
     dtype::DType,
     shader::{
-        ALIBI, BIAS, BLOCK, BLOCK_DENSE, BLOCK_LENGTHS, BLOCK_PACKED, CLASSES, HEADS, KEEP, NO_ALIBI, NO_BIAS,
-        NO_CLASSES, NO_KEEP, NO_SOFTCAP, PARAMS, ROW_GROUPS, ROWS, SCORE, SOFTCAP, Text,
+        ADDITIVE, ALIBI, BIAS, BLOCK, BLOCK_DENSE, BLOCK_LENGTHS, BLOCK_PACKED, CLASSES, DOT, HEAD_SCALES, HEADS, KEEP,
+        NO_ALIBI, NO_BIAS, NO_CLASSES, NO_HEAD_SCALES, NO_KEEP, NO_SOFTCAP, PARAMS, ROW_GROUPS, ROWS, SCORE, SOFTCAP,
+        Text,
     },
     spec::Spec,
 };
@@ -32,6 +33,8 @@ pub(super) struct Scoring {
     classes: bool,
     /// Whether a block has the rows of all heads that share keys.
     grouped: bool,
+    additive: bool,
+    head_scales: bool,
 }
 
 impl Scoring {
@@ -44,7 +47,8 @@ impl Scoring {
         let bias = spec.bias.map(|_| spec.types.bias);
         let keep = spec.keep.map(|_| spec.types.keep);
         let (softcap, alibi, classes) = (spec.softcap.is_some(), spec.alibi.is_some(), spec.is_masked());
-        Self { lengths, softcap, alibi, bias, keep, classes, grouped: false }
+        let (additive, head_scales) = (spec.additive, spec.head_scales);
+        Self { lengths, softcap, alibi, bias, keep, classes, grouped: false, additive, head_scales }
     }
 
     /// For kernels with so many rows in a block: where one head has fewer, those of all heads that share keys fill it.
@@ -64,7 +68,7 @@ impl Scoring {
 
     /// Only what masks in memory say.
     pub(super) const fn masks(self) -> Self {
-        Self { softcap: false, alibi: false, classes: false, ..self }
+        Self { softcap: false, alibi: false, classes: false, additive: false, head_scales: false, ..self }
     }
 
     /// Bytes of the variables that a workgroup shares: a `Tile`, a `Next`.
@@ -75,7 +79,7 @@ impl Scoring {
 
     /// Whether the parts read the workspace.
     pub(super) const fn reads_workspace(&self) -> bool {
-        self.alibi || self.classes || !matches!(self.lengths, Lengths::Same)
+        self.alibi || self.classes || self.additive || self.head_scales || !matches!(self.lengths, Lengths::Same)
     }
 
     pub(super) fn join(&self, text: Text, workgroup: Workgroup) -> Text {
@@ -99,6 +103,8 @@ impl Scoring {
             .join(&[
                 PARAMS,
                 SCORE,
+                if self.additive { ADDITIVE } else { DOT },
+                if self.head_scales { HEAD_SCALES } else { NO_HEAD_SCALES },
                 if self.softcap { SOFTCAP } else { NO_SOFTCAP },
                 if self.alibi { ALIBI } else { NO_ALIBI },
                 if self.bias.is_some() { BIAS } else { NO_BIAS },

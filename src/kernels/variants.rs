@@ -7,6 +7,7 @@ use crate::{
     caps::Caps,
     dtype::DType,
     layout::Layout,
+    locate::Locate,
     mask::{Align, Mask},
     measures::{MapOf, Measures, Pool},
     merge::Merge,
@@ -131,7 +132,13 @@ fn features() -> Vec<Spec> {
         one.clone().packed(3),
         few.clone(),
         few.clone().keep(Layout { offset: 0, batch: 0, head: 900, row: 300 }, 300),
-        few.weights().sinks().lse(),
+        few.clone().weights().sinks().lse(),
+        spec.clone().additive().head_scales().scores(ScoreStage::Scaled),
+        spec.clone().additive().weights().scores(ScoreStage::Capped),
+        spec.clone().head_scales(),
+        Spec::new(odd).additive().kv_type(DType::F16),
+        few.clone().additive(),
+        one.clone().additive().packed(3),
         one.bias(square, 300).keep(square, 300).alibi(Slopes::Head).align(Align::End).packed(3).sinks().weights(),
     ]);
     for angles in [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows] {
@@ -153,6 +160,8 @@ fn others() -> Vec<Problem> {
         for dim in [64, 6] {
             let merge = Merge::new(3, [2, 2, 33, dim]).out_type(half);
             all.extend([merge.clone(), merge.lse().sinks()].map(Problem::from));
+            let locate = Locate::new([2, 2, 33, dim], dim / 2, 9).k_type(half).out_type(half);
+            all.extend([locate.clone(), locate.shared_buffer()].map(Problem::from));
             for angles in [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows] {
                 let rotary = Rotary { dim: 6, pairs: Pairs::Halves, angles };
                 let rope = Rope::new([2, 2, 33, dim], rotary).q_type(half).out_type(half);

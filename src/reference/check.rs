@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     exact,
     formula::Sum,
+    locate::{located, naive_locate},
     measures::check_measures,
     merge::{merged, naive_merge},
     naive::naive_by,
@@ -117,6 +118,10 @@ pub fn check(problem: impl Into<Problem>, inputs: &Inputs<'_>, outputs: &Outputs
         Problem::Attention(spec) => return check_attention(spec, inputs, outputs),
         Problem::Measures(measures) => return check_measures(measures, inputs, outputs),
         Problem::Rope(rope) => (Outputs::of(turned(rope, inputs)), Box::new(|_| naive_rope(rope, inputs))),
+        Problem::Locate(locate) => {
+            let oracle = Outputs::of(located(locate, inputs, Sum::Forwards));
+            (oracle, Box::new(|sum| naive_locate(locate, inputs, sum)))
+        }
         Problem::Merge(merge) => {
             (merged(merge, inputs, Sum::Forwards), Box::new(|sum| naive_merge(merge, inputs, sum)))
         }

@@ -24,6 +24,8 @@ pub(super) struct Operands<'a> {
     keep: Option<Stored<'a, bool>>,
     slopes: &'a [f32],
     sinks: &'a [f32],
+    score_weights: Option<Stored<'a, f32>>,
+    head_scales: &'a [f32],
 }
 
 /// A batch item or packed sequence: its rows among those of q and k.
@@ -50,6 +52,9 @@ pub(super) struct Query<'a> {
     pub(super) scale: f32,
     pub(super) slope: Option<f32>,
     pub(super) sink: Option<f32>,
+    /// Of additive scores, a number for each element.
+    pub(super) weights: Option<&'a [f32]>,
+    pub(super) head_scale: Option<f32>,
     /// Batch item and key head.
     kv_head: (u32, u32),
 }
@@ -60,9 +65,10 @@ impl<'a> Operands<'a> {
         let floats = |tensor| spec.view(tensor).map(|view| Stored::floats(view, inputs));
         let [q, k, v] = [Tensor::Q, Tensor::K, Tensor::V].map(|tensor| floats(tensor).expect("it has q, k and v"));
         let keep = spec.view(Tensor::Keep).map(|view| Stored::bools(view, inputs));
-        let [slopes, sinks] = [Tensor::Slopes, Tensor::Sinks].map(|tensor| inputs.get_floats(tensor));
-        let mut operands =
-            Self { spec, items: items(spec, inputs), q, k, v, bias: floats(Tensor::Bias), keep, slopes, sinks };
+        let [slopes, sinks, head_scales] =
+            [Tensor::Slopes, Tensor::Sinks, Tensor::HeadScales].map(|tensor| inputs.get_floats(tensor));
+        let (items, bias, score_weights) = (items(spec, inputs), floats(Tensor::Bias), floats(Tensor::ScoreWeights));
+        let mut operands = Self { spec, items, q, k, v, bias, keep, slopes, sinks, score_weights, head_scales };
         if let Some(append) = spec.append {
             operands.append::<T>(append, inputs);
         }
@@ -111,6 +117,8 @@ impl<'a> Operands<'a> {
             scale: self.spec.scale_or_default(),
             slope,
             sink: self.sinks.get(head as usize).copied(),
+            weights: self.score_weights.as_ref().map(|weights| weights.row((0, 0, head))),
+            head_scale: self.head_scales.get(head as usize).copied(),
         })
     }
 

@@ -18,10 +18,20 @@ impl Query<'_> {
         by_mask && by_keep && by_bias
     }
 
-    /// The score of key `j` after a stage, `product` being `dot(q, k)`. What hides the key does not change it.
+    /// What each element adds to the score of key `j` before the scale: to a product, or to an additive score.
+    pub(super) fn terms<T: Real>(&self, j: u32) -> Vec<T> {
+        let pairs = self.q.iter().zip(self.key(j)).map(|(&q, &k)| (T::from(q), T::from(k)));
+        match self.weights {
+            None => pairs.map(|(q, k)| q * k).collect(),
+            Some(weights) => pairs.zip(weights).map(|((q, k), &w)| T::from(w) * (q + k).tanh()).collect(),
+        }
+    }
+
+    /// The score of key `j` after a stage, `product` being the sum of its terms. What hides the key does not change it.
     pub(super) fn score<T: Real>(&self, stage: ScoreStage, j: u32, product: T) -> T {
         let spec = self.operands.spec;
-        let scaled = T::from(self.scale) * product;
+        let scale = self.head_scale.map_or(self.scale.into(), |head| T::from(self.scale) * head.into());
+        let scaled = scale * product;
         if stage == ScoreStage::Scaled {
             return scaled;
         }
@@ -45,11 +55,11 @@ impl Query<'_> {
     }
 
     /// The scores of all keys after a stage; -inf for those that do not exist and, after the last, for those not seen.
-    pub(super) fn scores<T: Real>(&self, stage: ScoreStage, dot: impl Fn(&[f32], &[f32]) -> T) -> Vec<T> {
+    pub(super) fn scores<T: Real>(&self, stage: ScoreStage, sum: impl Fn(Vec<T>) -> T) -> Vec<T> {
         let shown = |&j: &u32| stage != ScoreStage::Masked || self.sees(j);
         let mut scores = vec![T::NEG_INFINITY; self.operands.spec.shape().kv_len as usize];
         for j in self.item.keys.clone().filter(shown) {
-            scores[j as usize] = self.score(stage, j, dot(self.q, self.key(j)));
+            scores[j as usize] = self.score(stage, j, sum(self.terms(j)));
         }
         scores
     }

@@ -64,6 +64,8 @@ pub(crate) fn draw(n: u64) -> Drawn {
     scoring(&mut drawn, &mut rng);
     stored(&mut drawn, &mut rng);
     wanted(&mut drawn, &mut rng);
+    drawn.maybe(&mut rng, "additive scores", Spec::additive);
+    drawn.maybe(&mut rng, "factors of heads", Spec::head_scales);
     drawn
 }
 

@@ -21,6 +21,27 @@ fn memory_of_64k_by_64k() {
     assert!(plan.steps() > 1, "one dispatch would outlive a watchdog");
 }
 
+/// Additive scores, whose stored weights would take 1 GiB.
+#[test]
+#[ignore = "needs an adapter"]
+fn additive_rows_of_16k_by_16k() {
+    let (gpu, len) = (gpu(), 16384);
+    let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: len, kv_len: len, head_dim: 8, value_dim: 8 };
+    let case = Case::random(Spec::new(shape).additive().lse(), 9);
+    let outputs = gpu.run(&case.spec, &case.inputs()).expect("it runs");
+    let lse = outputs.lse.expect("asked for");
+    let alone = Spec::new(Shape { q_len: 1, ..shape }).additive().lse();
+    let [q, k, v, w] =
+        [Tensor::Q, Tensor::K, Tensor::V, Tensor::ScoreWeights].map(|tensor| case.inputs().get_floats(tensor));
+    for i in [0_usize, 1, 31, 32, 8191, 8192, 16382, 16383] {
+        let rows = i * 8..(i + 1) * 8;
+        let mut row = Outputs::of(outputs.out[rows.clone()].to_vec());
+        row.lse = Some(vec![lse[i]]);
+        let inputs = Inputs::new(&q[rows], k, v).score_weights(w);
+        reference::check(&alone, &inputs, &row).unwrap_or_else(|wrong| panic!("row {i}: {wrong}"));
+    }
+}
+
 #[test]
 #[ignore = "needs an adapter"]
 fn rows_of_8k_by_8k() {
