@@ -153,6 +153,11 @@ impl<'a> Bindings<'a> {
         self.set(Tensor::HeadScales, slice)
     }
 
+    /// Bias of where a key lies from a query ([`Grid::biased`](crate::Grid::biased)).
+    pub fn grid_bias(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::GridBias, slice)
+    }
+
     /// Weights of the step before, filters, and what these add to keys ([`Locate`](crate::Locate)).
     pub fn locate(
         self,

@@ -8,6 +8,7 @@ mod dtype;
 mod error;
 mod explain;
 mod gpu;
+mod grid;
 pub mod inspect;
 pub mod kernels;
 mod layout;
@@ -39,6 +40,7 @@ pub use crate::{
     error::Error,
     explain::Explanation,
     gpu::{Gpu, Progress},
+    grid::Grid,
     kernels::Algorithm,
     layout::{Layout, Order},
     locate::Locate,

@@ -155,8 +155,18 @@ shared_with_wgsl! {
         channels: u32,
         /// Keys of a filter.
         filter_width: u32,
+        /// Rows of the grid that queries and keys are places of.
+        grid_rows: u32,
+        /// Its columns.
+        grid_columns: u32,
+        /// Places that a query sees in each direction.
+        grid_window: u32,
+        /// Where windows start.
+        grid_shift: u32,
+        /// First word of the bias of places in the workspace.
+        grid_bias_at: u32,
         /// A uniform is a multiple of 16 bytes long.
-        padding: [u32; 2],
+        padding: u32,
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::{
     dtype::DType,
+    grid::Grid,
     layout::{Layout, Order},
     mask::{Align, Band, Mask},
     rope::Rotary,
@@ -63,6 +64,7 @@ pub struct Spec {
     pub(crate) block_mask: Option<u32>,
     pub(crate) additive: bool,
     pub(crate) head_scales: bool,
+    pub(crate) grid: Option<Grid>,
 }
 
 impl Spec {
@@ -93,6 +95,7 @@ impl Spec {
             block_mask: None,
             additive: false,
             head_scales: false,
+            grid: None,
         }
     }
 
@@ -328,6 +331,15 @@ impl Spec {
     /// equation 2: `cos(q, k) / tau`): scale 1, and head scales `1 / tau` with `tau` at least 0.01, as the paper has it.
     pub fn head_scales(mut self) -> Self {
         self.head_scales = true;
+        self
+    }
+
+    /// Queries and keys are the places of a grid, and a query sees those near it; masks hide more. `q_len` and `kv_len` are both
+    /// its rows times its columns, and no lengths are read on the device.
+    ///
+    /// Time grows with the places times those in the rows of the grid that a block of queries sees.
+    pub fn grid(mut self, grid: Grid) -> Self {
+        self.grid = Some(grid);
         self
     }
 

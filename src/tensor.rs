@@ -88,6 +88,8 @@ tensors! {
     Filters = "filters",
     /// What each filter adds to an element of a key `[dim, channels]` f32.
     FilterWeights = "filter_weights",
+    /// Bias of where a key lies from a query of a grid `[q_heads, 2 window - 1, 2 window - 1]` f32.
+    GridBias = "grid_bias",
     /// Scratch memory of the plan, [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) long.
     Workspace = "workspace",
 }
@@ -202,6 +204,11 @@ impl<'a> Inputs<'a> {
     /// Factor on the scores of each head.
     pub const fn head_scales(self, scales: &'a [f32]) -> Self {
         self.floats(Tensor::HeadScales, scales)
+    }
+
+    /// Bias of where a key lies from a query of a grid.
+    pub const fn grid_bias(self, bias: &'a [f32]) -> Self {
+        self.floats(Tensor::GridBias, bias)
     }
 
     /// Weights of the step before, filters, and what these add to keys.

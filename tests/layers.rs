@@ -8,7 +8,7 @@ const ORDER: &[&[&str]] = &[
     &["error"],
     &["mask"],
     &["layout"],
-    &["tensor", "shape", "spec", "view", "check", "rope", "merge", "measures", "locate", "problem"], // what to compute
+    &["tensor", "shape", "spec", "view", "check", "rope", "merge", "measures", "locate", "grid", "problem"], // what to compute
     &["caps"],
     &["params"],
     &["shader"],

@@ -15,8 +15,8 @@ use std::{
 };
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Error, Gpu, Inputs, Layout, Locate, MapOf, Mask,
-    Measures, Merge, Order, Pairs, Plan, Pool, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
+    Algorithm, Align, Angles, Attention, Bindings, Bound, Caps, DType, Error, Gpu, Grid, Inputs, Layout, Locate, MapOf,
+    Mask, Measures, Merge, Order, Pairs, Plan, Pool, Problem, Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
     kernels::{Choice, Kernel, Needs, Program},
     params::Params,
     shader::{Kind, declared},
@@ -171,6 +171,7 @@ fn features() -> Vec<Problem> {
         spec.clone().softcap(3.0).sinks(),
         spec.clone().additive().head_scales().weights().scores(ScoreStage::Capped),
         spec.clone().append(2),
+        Spec::new(Shape { q_len: 130, kv_len: 130, ..SHAPE }).grid(Grid::neighbourhood(10, 13, 5).biased()).weights(),
         spec.clone().q_type(DType::F16).kv_type(DType::Bf16).out_type(DType::F16),
         spec.clone().lse().without_out(),
         spec.clone().weights().only(1..3, 2..60),

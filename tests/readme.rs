@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Caps, DType, Error, Layout, Locate, Mask, Merge, Order, Pairs, Problem, Rope, Rotary,
-    ScoreStage, Shape, Slopes, Spec, Tensor,
+    Algorithm, Align, Angles, Caps, DType, Error, Grid, Layout, Locate, Mask, Merge, Order, Pairs, Problem, Rope,
+    Rotary, ScoreStage, Shape, Slopes, Spec, Tensor,
     kernels::{Choice, Program},
 };
 
@@ -45,6 +45,7 @@ fn specs(line: &str) -> Option<Vec<Spec>> {
             vec![spec().additive(), spec().additive().scale(0.5).kv_type(DType::F16), heads(2).additive()]
         }
         "a factor on the scores of each head" => vec![spec().head_scales(), spec().head_scales().scale(1.0)],
+        "neighbourhoods and shifted windows of a grid, with a relative bias" => grids(),
         "learned sinks" => vec![spec().sinks()],
         "key lengths on the device" => vec![spec().kv_lens()],
         "append to a KV cache" => vec![spec().append(1), spec().append(70), spec().append(1).new_type(DType::F16)],
@@ -75,6 +76,12 @@ fn specs(line: &str) -> Option<Vec<Spec>> {
 fn half(dtype: DType) -> Vec<Spec> {
     let spec = || Spec::new(SHAPE);
     vec![spec().q_type(dtype), spec().kv_type(dtype), spec().out_type(dtype), biases()[0].clone().bias_type(dtype)]
+}
+
+fn grids() -> Vec<Spec> {
+    let spec = Spec::new(Shape { q_len: 48, kv_len: 48, ..SHAPE });
+    let grids = [Grid::neighbourhood(6, 8, 5), Grid::windows(6, 8, 2, 0), Grid::windows(6, 8, 4, 2)];
+    grids.into_iter().flat_map(|grid| [spec.clone().grid(grid), spec.clone().grid(grid.biased())]).collect()
 }
 
 fn biases() -> Vec<Spec> {
@@ -150,7 +157,7 @@ fn the_support_table_is_true() {
 fn the_support_table_has_a_column_per_algorithm_and_every_feature() {
     let names: BTreeSet<_> = table().iter().map(|(name, _)| *name).collect();
     assert_eq!(names.len(), table().len(), "a line stands twice");
-    assert_eq!(names.len(), 28, "a feature was added or removed: say so in the table");
+    assert_eq!(names.len(), 29, "a feature was added or removed: say so in the table");
     let heading = Algorithm::ALL.map(|algorithm| format!("`{algorithm}`")).join(" | ");
     assert!(include_str!("../README.md").contains(&format!("| | {heading} |")), "the columns are the algorithms");
 }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     caps::DeviceKind,
     error::Error,
+    grid::Grid,
     layout::Layout,
     mask::Align,
     measures::Measures,
@@ -39,7 +40,7 @@ const SPLIT_BYTES: u64 = 1 << 20;
 const ADDITIVE_FLOPS: u64 = 32;
 
 /// The inputs that are packed, in order.
-const SMALL: [Tensor; 8] = [
+const SMALL: [Tensor; 9] = [
     Tensor::Slopes,
     Tensor::Sinks,
     Tensor::KvLens,
@@ -48,6 +49,7 @@ const SMALL: [Tensor; 8] = [
     Tensor::Ranges,
     Tensor::ScoreWeights,
     Tensor::HeadScales,
+    Tensor::GridBias,
 ];
 
 pub(super) fn build(
@@ -125,6 +127,7 @@ impl<'a, 'b> Attention<'a, 'b> {
                 Tensor::Ranges => self.params.ranges_at = at,
                 Tensor::ScoreWeights => self.params.score_weights_at = at,
                 Tensor::HeadScales => self.params.head_scales_at = at,
+                Tensor::GridBias => self.params.grid_bias_at = at,
                 _ => self.params.cu_k_at = at,
             }
             self.builder.pack(&view, word, self.spec.shared_buffer)?;
@@ -434,6 +437,7 @@ fn params(spec: &Spec) -> Params {
     let on_device = spec.has_lengths() && spec.align == Some(Align::End);
     let stand = if on_device { 0 } else { spec.offset() };
     let band = spec.mask.band(stand);
+    let place = |size: fn(&Grid) -> u32| spec.grid.as_ref().map_or(0, size);
     let columns = |tensor: Option<ScoreTensor>| tensor.map_or(0, |tensor| tensor.columns);
     Params {
         group: s.q_heads / s.kv_heads,
@@ -451,6 +455,10 @@ fn params(spec: &Spec) -> Params {
         bias_columns: columns(spec.bias),
         keep_columns: columns(spec.keep),
         slopes_item: if spec.alibi == Some(Slopes::BatchHead) { s.q_heads } else { 0 },
+        grid_rows: place(|grid| grid.rows),
+        grid_columns: place(|grid| grid.columns),
+        grid_window: place(|grid| grid.window),
+        grid_shift: place(|grid| grid.shift.unwrap_or(0)),
         splits: 1,
         split_keys: s.kv_len.max(1),
         ..Params::default()

@@ -6,6 +6,7 @@ use super::{Algorithm, Choice, Kernel, Program};
 use crate::{
     caps::Caps,
     dtype::DType,
+    grid::Grid,
     layout::Layout,
     locate::Locate,
     mask::{Align, Mask},
@@ -136,6 +137,10 @@ fn features() -> Vec<Spec> {
         spec.clone().additive().head_scales().scores(ScoreStage::Scaled),
         spec.clone().additive().weights().scores(ScoreStage::Capped),
         spec.clone().head_scales(),
+        placed(shape, Grid::neighbourhood(5, 60, 3)),
+        placed(shape, Grid::neighbourhood(5, 60, 3).biased()).weights().scores(ScoreStage::Masked),
+        placed(shape, Grid::windows(5, 60, 4, 2).biased()).weights(),
+        placed(shape, Grid::windows(1, 3, 2, 1).biased()),
         Spec::new(odd).additive().kv_type(DType::F16),
         few.clone().additive(),
         one.clone().additive().packed(3),
@@ -152,6 +157,12 @@ fn features() -> Vec<Spec> {
     all.extend([everything.clone(), everything.weights()]);
     let shared: Vec<_> = all.iter().map(|spec| spec.clone().shared_buffer()).collect();
     all.into_iter().chain(shared).collect()
+}
+
+/// A grid of places.
+fn placed(shape: Shape, grid: Grid) -> Spec {
+    let places = grid.rows * grid.columns;
+    Spec::new(Shape { q_len: places, kv_len: places, ..shape }).grid(grid)
 }
 
 fn others() -> Vec<Problem> {

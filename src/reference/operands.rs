@@ -26,6 +26,7 @@ pub(super) struct Operands<'a> {
     sinks: &'a [f32],
     score_weights: Option<Stored<'a, f32>>,
     head_scales: &'a [f32],
+    grid_bias: Option<Stored<'a, f32>>,
 }
 
 /// A batch item or packed sequence: its rows among those of q and k.
@@ -55,6 +56,7 @@ pub(super) struct Query<'a> {
     /// Of additive scores, a number for each element.
     pub(super) weights: Option<&'a [f32]>,
     pub(super) head_scale: Option<f32>,
+    pub(super) head: u32,
     /// Batch item and key head.
     kv_head: (u32, u32),
 }
@@ -67,8 +69,10 @@ impl<'a> Operands<'a> {
         let keep = spec.view(Tensor::Keep).map(|view| Stored::bools(view, inputs));
         let [slopes, sinks, head_scales] =
             [Tensor::Slopes, Tensor::Sinks, Tensor::HeadScales].map(|tensor| inputs.get_floats(tensor));
+        let grid_bias = floats(Tensor::GridBias);
         let (items, bias, score_weights) = (items(spec, inputs), floats(Tensor::Bias), floats(Tensor::ScoreWeights));
-        let mut operands = Self { spec, items, q, k, v, bias, keep, slopes, sinks, score_weights, head_scales };
+        let mut operands =
+            Self { spec, items, q, k, v, bias, keep, slopes, sinks, score_weights, head_scales, grid_bias };
         if let Some(append) = spec.append {
             operands.append::<T>(append, inputs);
         }
@@ -110,6 +114,7 @@ impl<'a> Operands<'a> {
             operands: self,
             item: &self.items[n],
             i,
+            head,
             kv_head: (batch, head / (shape.q_heads / shape.kv_heads)),
             q: self.q.row(place),
             bias: self.bias.as_ref().map(|bias| bias.row(place)),
@@ -157,6 +162,15 @@ impl Query<'_> {
     pub(super) fn key(&self, j: u32) -> &[f32] {
         let (batch, head) = self.kv_head;
         self.operands.k.row((batch, head, j))
+    }
+
+    /// The bias of where key `j` lies in a grid, which the query sees.
+    pub(super) fn grid_bias(&self, j: u32) -> Option<f32> {
+        let (grid, bias) = (self.operands.spec.grid?, self.operands.grid_bias.as_ref()?);
+        let from_query = |j: u32, i: u32| (j + grid.window - 1).checked_sub(i);
+        let y = from_query(j / grid.columns, self.i / grid.columns)?;
+        let x = from_query(j % grid.columns, self.i % grid.columns)?;
+        bias.row((0, self.head, y)).get(x as usize).copied()
     }
 
     pub(super) fn value(&self, j: u32) -> &[f32] {

@@ -15,7 +15,11 @@ impl Query<'_> {
         let by_mask = spec.mask.sees(item.offset, self.i - item.queries.start, j - item.keys.start);
         let by_keep = self.keep.is_none_or(|keep| keep.get(j as usize) == Some(&true));
         let by_bias = self.bias.is_none_or(|bias| bias.get(j as usize).is_some_and(|&x| x != f32::NEG_INFINITY));
-        by_mask && by_keep && by_bias
+        let by_grid = spec.grid.is_none_or(|grid| {
+            let [rows, columns] = grid.near(self.i);
+            rows.contains(&(j / grid.columns)) && columns.contains(&(j % grid.columns))
+        });
+        by_mask && by_keep && by_bias && by_grid
     }
 
     /// What each element adds to the score of key `j` before the scale: to a product, or to an additive score.
@@ -40,7 +44,8 @@ impl Query<'_> {
             return capped;
         }
         let biased = self.bias.map_or(capped, |bias| capped + bias[j as usize].into());
-        self.slope.map_or(biased, |slope| biased - T::from(slope) * T::of_integer(self.distance(j)))
+        let near = self.slope.map_or(biased, |slope| biased - T::from(slope) * T::of_integer(self.distance(j)));
+        self.grid_bias(j).map_or(near, |bias| near + bias.into())
     }
 
     /// How far a key is from where the query stands.

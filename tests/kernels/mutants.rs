@@ -1,7 +1,7 @@
 //! Kernels with one fault each must be caught: the tests of tests/kernels can fail.
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, Caps, DType, DeviceKind, Gpu, Layout, Locate, MapOf, Mask, Measures, Pairs, Pool,
+    Algorithm, Align, Angles, Caps, DType, DeviceKind, Gpu, Grid, Layout, Locate, MapOf, Mask, Measures, Pairs, Pool,
     Problem, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor, View,
     kernels::{Choice, Program},
     reference,
@@ -213,6 +213,33 @@ const LOCATE: [Mutant; 6] = [
     mutant("the last filter forgotten", "c < params.channels; c++", "c + 1 < params.channels; c++"),
 ];
 
+const GRID: [Mutant; 7] = [
+    mutant("neighbourhoods not shifted inwards", "min(max(x, w / 2) - w / 2, n - w)", "max(x, w / 2) - w / 2"),
+    mutant(
+        "tiles of the rows above forgotten",
+        "return Keys(max(keys.first, min(first,",
+        "return Keys(max(keys.first, min(first + 3 * columns,",
+    ),
+    mutant("tiles of the last rows forgotten", "max(end, tile.k_first))", "max(end - 3 * columns, tile.k_first))"),
+    mutant("every column seen", "&& x >= across.x && x < across.y", ""),
+    mutant("rows taken for columns", "reach_of(row % columns, columns)", "reach_of(row / columns, columns)"),
+    mutant("bias of another head", "(head_of(tile, query) * side + y)", "y"),
+    mutant(
+        "bias turned around",
+        "let x = key % columns + params.grid_window - 1 - query.row % columns",
+        "let x = query.row % columns + params.grid_window - 1 - key % columns",
+    ),
+];
+
+const WINDOWS: [Mutant; 2] = [
+    mutant("windows not shifted", "(x + w - params.grid_shift) / w * w + params.grid_shift", "(x + w) / w * w"),
+    mutant(
+        "the first window too long",
+        "vec2(max(end, w) - w, min(end, n))",
+        "vec2(max(end, w) - w, min(max(end, w), n))",
+    ),
+];
+
 const HALVES: [Mutant; 4] = [
     mutant("the other half", "(16 * (i % 2))).x", "(16 * (1 - i % 2))).x"),
     mutant("both halves written", "0xffff0000u >> (16 * (i % 2))", "0u"),
@@ -399,6 +426,14 @@ fn wrong_scoring_is_caught() {
 #[ignore = "needs an adapter"]
 fn wrong_additive_scores_are_caught() {
     hunt(&additive(), &Caps::webgpu(), &SCORE);
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn wrong_grids_are_caught() {
+    let spec = Spec::new(Shape { q_len: 150, ..SHAPE }).scale(0.3).lse();
+    hunt(&Case::random(spec.clone().grid(Grid::neighbourhood(10, 15, 3).biased()), 18), &Caps::webgpu(), &GRID);
+    hunt(&Case::random(spec.grid(Grid::windows(10, 15, 4, 1)), 19), &Caps::webgpu(), &WINDOWS);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Scores other than the scaled product of queries and keys.
 
-use wgpu_attention::{ScoreStage, Shape, Spec, Tensor, reference::attention};
+use wgpu_attention::{Grid, Layout, ScoreStage, Shape, Spec, Tensor, reference::attention};
 
 use crate::{
     SMALL,
-    problem::{Problem, SHAPE, Way, near, numbers},
+    problem::{Problem, SHAPE, Way, masked, near, numbers},
     small,
 };
 
@@ -88,6 +88,31 @@ fn cosine_attention_is_a_product_of_unit_rows() {
         let (q, k) = (row(&raw.q, i), row(&raw.k, head / 2 * 7 + j));
         let expected = dot(&q, &k) / dot(&q, &q).sqrt() / dot(&k, &k).sqrt() / f64::from(tau[head % 4]);
         near("score", &[*found], &[expected], 4e-5);
+    }
+}
+
+/// A grid is a bias that is finite where the papers let a query see a key.
+#[test]
+fn a_grid_is_a_bias_of_its_squares() {
+    let shape = Shape { q_len: 20, kv_len: 20, ..SHAPE };
+    for (grid, neighbours) in [(Grid::neighbourhood(4, 5, 3), true), (Grid::windows(4, 5, 3, 1), false)] {
+        let placed = Problem::new(masked(shape).grid(grid.biased()).lse().weights(), 33);
+        let table = placed.floats(Tensor::GridBias);
+        let mut bias = Vec::new();
+        for (h, i, j) in (0..4).flat_map(|h| (0..20).flat_map(move |i| (0..20).map(move |j| (h, i, j)))) {
+            let seen = |x: i32, y: i32, n: i32| match neighbours {
+                true => (0..3).contains(&(y - (x - 1).clamp(0, n - 3))),
+                false => (x + 2) / 3 == (y + 2) / 3,
+            };
+            let near = seen(i / 5, j / 5, 4) && seen(i % 5, j % 5, 5);
+            let at = h * 25 + (j / 5 - i / 5 + 2) * 5 + j % 5 - i % 5 + 2;
+            bias.push(if near { table[at as usize] } else { f32::NEG_INFINITY });
+        }
+        let layout = Layout::broadcast(&[4, 20, 20]).expect("three sizes");
+        let biased = placed.as_spec(masked(shape).bias(layout, 20).lse().weights()).with_floats(Tensor::Bias, bias);
+        for way in Way::ALL {
+            assert_eq!(way.run(&placed), way.run(&biased), "{way:?} {grid:?}");
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use super::{KERNELS, Reflected};
 
 /// Parts of every kernel that goes through queries and keys.
 const SCORING: &str = "params score softcap no_softcap alibi no_alibi bias no_bias keep no_keep classes no_classes heads rows \
-                       block block_dense block_lengths block_packed workspace half lanes pairs state dot head_scales no_head_scales";
+                       block block_dense block_lengths block_packed workspace half lanes pairs state dot head_scales no_head_scales \
+                       grid no_grid grid_bias no_grid_bias";
 
 /// And of those that look at pairs a second time.
 const SECOND: &str = "additive tile_scores row_scores row_alone row_shuffle";
@@ -27,7 +28,7 @@ fn parts(kernel: &str) -> String {
         "measure" | "receive" | "pool" => format!("{SCORING} {SECOND}"),
         "top" => format!("{SCORING} additive few_rows"),
         "clear" => "params".into(),
-        "classify" => "params score dot no_head_scales no_softcap no_alibi bias no_bias keep no_keep no_classes heads rows row_groups \
+        "classify" => "params score dot no_head_scales no_grid no_grid_bias no_softcap no_alibi bias no_bias keep no_keep no_classes heads rows row_groups \
                        block block_dense block_lengths block_packed workspace"
             .into(),
         "merge" => {

@@ -153,6 +153,7 @@ fn draw(spec: &Spec, view: &View, rng: &mut fastrand::Rng) -> Values {
         | Tensor::NewV
         | Tensor::ScoreWeights
         | Tensor::HeadScales
+        | Tensor::GridBias
         | Tensor::Slopes
         | Tensor::Cos
         | Tensor::Sin => floats(1.0),
