@@ -2,8 +2,8 @@
 //!
 //! [`attention`] is the oracle: `f64`, written from the formula, slow and easy to believe. It reads every input as a device
 //! holds it, rounded to the tensor's element type, and rounds nothing after that but what is appended to a cache. [`rope`],
-//! [`merge`], [`measures`] and [`locate`](locate()) are the oracles of the other problems. [`naive`] is the same formula in f32, whose error says what f32 and the type
-//! of out cost; [`Tolerance`] is made of the two, and [`check`] holds all outputs of a problem to it. [`tiled`] is the twin of
+//! [`merge`], [`measures`] and [`locate`](locate()) are the oracles of the other problems. [`naive`] is the same formula in f32,
+//! whose error says what f32 and the type of out cost; [`Tolerance`] is made of the two, and [`check`] holds all outputs of a problem to it. [`tiled`] is the twin of
 //! the forward kernels: same tiles, same order.
 
 mod check;
