@@ -77,6 +77,10 @@ enum Feature {
     BlockMask,
     Alibi,
     Sinks,
+    /// The weighted tanh of sums in the place of products.
+    Additive,
+    /// A factor on the scores of each head.
+    HeadScales,
     KvLens,
     Append,
     Rotated,
@@ -172,6 +176,8 @@ fn with(spec: Spec, feature: Feature, head_dim: u32) -> Spec {
         }
         Feature::Alibi => spec.alibi(Slopes::Head).align(Align::End),
         Feature::Sinks => spec.sinks(),
+        Feature::Additive => spec.additive(),
+        Feature::HeadScales => spec.head_scales(),
         Feature::KvLens => spec.kv_lens(),
         Feature::Append => spec.append(1),
         Feature::Rotated => spec.append_rotated(1, Rotary { dim: head_dim / 2 * 2, pairs: Pairs::Halves, angles }),

@@ -1,7 +1,7 @@
 // A block of query rows and the keys that they see, which kernels go through in tiles.
 //
 // Needs      BR BC (preamble: rows and keys of a tile), params.wgsl, rows.wgsl or row_groups.wgsl, one of block_dense.wgsl,
-//            block_lengths.wgsl, block_packed.wgsl
+//            block_lengths.wgsl, block_packed.wgsl, grid.wgsl or no_grid.wgsl
 // Host       src/kernels/scoring.rs, src/mask.rs
 
 // The same for the whole workgroup, and apart from what differs: some compilers call a struct non-uniform if one member is.
@@ -21,6 +21,11 @@ struct Tile {
 
 // A row of a tile.
 struct Query { head: u32, row: u32, exists: bool }
+
+// The head of a query, or of one that does exist.
+fn head_of(tile: Tile, query: Query) -> u32 {
+  return select(tile.at.head, query.head, query.exists);
+}
 
 // The tile as a query of another head sees it.
 fn tile_for(tile: Tile, query: Query) -> Tile {
@@ -60,7 +65,8 @@ struct Keys { first: u32, end: u32, full_first: u32, full_end: u32 }
 
 fn keys_of(tile: Tile) -> Keys {
   let last = tile.rows - 1;
-  return Keys(first_key(tile, tile.row0), end_key(tile, last), first_key(tile, last), end_key(tile, tile.row0));
+  let keys = Keys(first_key(tile, tile.row0), end_key(tile, last), first_key(tile, last), end_key(tile, tile.row0));
+  return grid_keys(tile, keys);
 }
 
 // Where a key and its value lie; one that does not exist stands as the last that does, and must be hidden.

@@ -1,7 +1,8 @@
 // Products of few query rows, all in workgroup memory, with a tile of keys, one to an invocation.
 //
 // Workgroup memory  q_rows
-// Needs             HEAD_DIM (preamble), lanes.wgsl with TX = BC = THREADS, block.wgsl, score.wgsl, load_q, load_k
+// Needs             HEAD_DIM (preamble), lanes.wgsl with TX = BC = THREADS, block.wgsl, dot.wgsl or additive.wgsl,
+//                   load_q, load_k
 // Host              src/kernels/decode.rs, src/kernels/top.rs
 //
 // Keys come straight from memory: nothing reads them twice, so workgroup memory would only stand in the way. Those that do not
@@ -26,6 +27,8 @@ fn key_scores(tile: Tile, lane: Lane, k0: u32, s: ptr<function, array<f32, BR>>)
   for (var r = 0u; r < BR; r++) { (*s)[r] = 0.0; }
   for (var d = 0u; d < D4; d++) {
     let kf = load_k(key, d);
-    for (var r = 0u; r < BR; r++) { (*s)[r] = add_dot(q_rows[r * D4 + d], kf, (*s)[r]); }
+    for (var r = 0u; r < BR; r++) {
+      (*s)[r] = add_score(q_rows[r * D4 + d], kf, score_weight(tile, query_of(tile, r), d), (*s)[r]);
+    }
   }
 }

@@ -1,7 +1,7 @@
 // Products of a tile into scores, and which of its pairs are hidden, a bit each.
 //
 // Needs      MASKED (preamble: whether there is a bias, a keep-mask or a block mask), score.wgsl, block.wgsl, lanes.wgsl, and
-//            alibi, bias, keep and block mask or what stands in for them
+//            head_scales, alibi, grid, grid_bias, bias, keep and block_mask or what stands in for them
 // Host       src/spec.rs
 //
 // What each pair costs more than arithmetic is behind branches that tiles without it skip. The pairs are those of RM rows and
@@ -13,9 +13,11 @@ fn pairs(tile: Tile, lane: Lane, keys: Keys, at: Next, s: ptr<function, array<f3
     let query = query_of(tile, row_of(lane, r));
     let mine = tile_for(tile, query);
     let slope = slope_of(mine);
+    let scale = scale_of(tile, query);
     for (var n = 0u; n < RN; n++) {
       let i = r * RN + n;
-      (*s)[i] = capped(scaled((*s)[i])) - penalty(mine, slope, query.row, at.k0 + n * TX + lane.tx);
+      let key = at.k0 + n * TX + lane.tx;
+      (*s)[i] = capped((*s)[i] * scale) - penalty(mine, slope, query.row, key) + grid_bias(tile, query, key);
     }
   }
   if MASKED && at.kind != FULL {
@@ -46,7 +48,7 @@ fn pairs(tile: Tile, lane: Lane, keys: Keys, at: Next, s: ptr<function, array<f3
       let row_end = end_key(tile, row);
       for (var n = 0u; n < RN; n++) {
         let key = at.k0 + n * TX + lane.tx;
-        if key < row_first || key >= row_end { hidden |= 1u << (r * RN + n); }
+        if key < row_first || key >= row_end || !grid_sees(row, key) { hidden |= 1u << (r * RN + n); }
       }
     }
   }

@@ -69,6 +69,17 @@ struct Params {
   head_share: f32,        // of a head in a map of several
   block_parts_at: u32,    // first word of the blocks that are seen in part
   block_parts: u32,       // for how many there is room
+  score_weights_at: u32,  // words of the workspace
+  head_scales_at: u32,
+  channels: u32,          // filters of a convolution
+  filter_width: u32,      // keys of a filter
+  grid_rows: u32,         // of places, the queries and keys
+  grid_columns: u32,
+  grid_window: u32,       // places that a query sees in each direction
+  grid_shift: u32,        // where windows start
+  grid_bias_at: u32,      // words of the workspace
+  padding: u32,
+  more_padding: vec2<u32>,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 

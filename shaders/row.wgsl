@@ -5,8 +5,8 @@
 // Grid              work items: splits of the keys, blocks of rows, heads, batch items
 // Workgroup memory  none
 //
-// Needs      HEAD_DIM (preamble), lanes.wgsl with TX 1, columns.wgsl, pairs.wgsl, row_alone.wgsl or row_shuffle.wgsl,
-//            load_q, load_k, load_v, store_out, finish.wgsl
+// Needs      HEAD_DIM (preamble), lanes.wgsl with TX 1, columns.wgsl, dot.wgsl or additive.wgsl, pairs.wgsl,
+//            row_alone.wgsl or row_shuffle.wgsl, load_q, load_k, load_v, store_out, finish.wgsl
 // Host       src/kernels/row.rs
 // Reference  src/reference/tiled.rs: tiles of RN keys
 //
@@ -28,6 +28,7 @@ fn main(
   let lane = lane_of(t);
   let keys = keys_of(tile);
   var qf: array<vec4<f32>, RM * D4>;
+  var wf: array<vec4<f32>, RM>;
   var o: array<vec4<f32>, RM * V4>;
   var highest: array<f32, RM>;
   var sum: array<f32, RM>;
@@ -48,11 +49,12 @@ fn main(
       let mine = k0 + held_by(in_subgroup);
       for (var i = 0u; i < RM * RN; i++) { s[i] = 0.0; }
       for (var d = 0u; d < D4; d++) {
+        for (var r = 0u; r < RM; r++) { wf[r] = score_weight(tile, query_of(tile, row_of(lane, r)), d); }
         let held = load_k(k_row(tile, mine), d);
         for (var n = 0u; n < RN; n++) {
           var kf = held_for(in_subgroup, held, n);
           if !SHUFFLED { kf = load_k(k_row(tile, k0 + n), d); }
-          for (var r = 0u; r < RM; r++) { s[r * RN + n] = add_dot(qf[r * D4 + d], kf, s[r * RN + n]); }
+          for (var r = 0u; r < RM; r++) { s[r * RN + n] = add_score(qf[r * D4 + d], kf, wf[r], s[r * RN + n]); }
         }
       }
       settle(&s, pairs(tile, lane, keys, Next(k0, at.kind), &s));

@@ -62,11 +62,12 @@ fn main(
     var hidden = 0u;
     if STAGE == 2 { hidden = pairs(tile, lane, keys, at, &s); }
     for (var r = 0u; r < RM; r++) {
+      let scale = scale_of(tile, query_of(tile, row_of(lane, r)));
       for (var n = 0u; n < RN; n++) {
         let i = r * RN + n;
         let key = k0 + n * TX + lane.tx;
-        if STAGE == 0 { s[i] = scaled(s[i]); }
-        if STAGE == 1 { s[i] = capped(scaled(s[i])); }
+        if STAGE == 0 { s[i] *= scale; }
+        if STAGE == 1 { s[i] = capped(s[i] * scale); }
         let bits = select(pair_bits(s[i], states[r]), hidden_bits(), ((hidden >> i) & 1) != 0);
         if key < tile.k_end { store_pair(tile, query_of(tile, row_of(lane, r)), key, bits); }
       }

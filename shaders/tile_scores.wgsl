@@ -1,7 +1,8 @@
 // Products of a tile of query rows with a tile of keys, the head dimension in slices of DS vec4.
 //
 // Workgroup memory  q_tile, kv_tile
-// Needs             HEAD_DIM DS KV_TILE (preamble), block.wgsl, lanes.wgsl, score.wgsl, row_alone.wgsl, load_q, load_k
+// Needs             HEAD_DIM DS KV_TILE (preamble), block.wgsl, lanes.wgsl, dot.wgsl or additive.wgsl, row_alone.wgsl,
+//                   load_q, load_k
 // Host              src/kernels/register_tile.rs
 //
 // Starts with a barrier, so the caller may have read kv_tile just before. Rows and keys that do not exist count as zeros.
@@ -36,7 +37,8 @@ fn tile_scores(tile: Tile, lane: Lane, place: InSubgroup, k0: u32, s: ptr<functi
       for (var n = 0u; n < RN; n++) { kf[n] = kv_tile[(n * TX + lane.tx) * PAD + d]; }
       for (var r = 0u; r < RM; r++) {
         let qf = q_tile[(r * TY + lane.ty) * PAD + d];
-        for (var n = 0u; n < RN; n++) { (*s)[r * RN + n] = add_dot(qf, kf[n], (*s)[r * RN + n]); }
+        let wf = score_weight(tile, query_of(tile, row_of(lane, r)), d0 + d);
+        for (var n = 0u; n < RN; n++) { (*s)[r * RN + n] = add_score(qf, kf[n], wf, (*s)[r * RN + n]); }
       }
     }
   }

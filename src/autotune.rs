@@ -50,11 +50,12 @@ fn class(spec: &Spec, caps: &Caps) -> String {
         (None, true) => " kv_lens".into(),
         (None, false) => String::new(),
     };
+    let additive = if spec.additive { " additive" } else { "" };
     let masked = if spec.is_masked() { " masked" } else { "" };
     let band = if spec.mask == Mask::FULL { "full" } else { "band" };
     let means = if caps.matrix.is_some() { " matrix" } else { "" };
     format!(
-        "{} | {}{means} | q {} kv {} out {} dims {} {} lengths {} {} heads {heads} group {} {band}{masked}{lengths}",
+        "{} | {}{means} | q {} kv {} out {} dims {} {} lengths {} {} heads {heads} group {} {band}{masked}{lengths}{additive}",
         caps.adapter,
         caps.driver,
         spec.types.q,

@@ -23,14 +23,14 @@ pub struct Bindings<'a> {
 
 impl Default for Bindings<'_> {
     fn default() -> Self {
-        Self { slices: [None; Tensor::ALL.len()] }
+        Self::new()
     }
 }
 
 impl<'a> Bindings<'a> {
     /// No buffers yet.
     pub fn new() -> Self {
-        Self::default()
+        Self { slices: [None; Tensor::ALL.len()] }
     }
 
     /// Queries.
@@ -182,6 +182,32 @@ impl<'a> Bindings<'a> {
     /// Scores, where [`Spec::scores`](crate::Spec::scores) asks for them.
     pub fn scores(self, slice: wgpu::BufferSlice<'a>) -> Self {
         self.set(Tensor::Scores, slice)
+    }
+
+    /// Weights of additive scores ([`Spec::additive`](crate::Spec::additive)).
+    pub fn score_weights(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::ScoreWeights, slice)
+    }
+
+    /// Factor on the scores of each head ([`Spec::head_scales`](crate::Spec::head_scales)).
+    pub fn head_scales(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::HeadScales, slice)
+    }
+
+    /// Bias of where a key lies from a query ([`Grid::biased`](crate::Grid::biased)).
+    pub fn grid_bias(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::GridBias, slice)
+    }
+
+    /// Weights of the step before, filters, and what these add to keys ([`Locate`](crate::Locate)).
+    pub fn locate(
+        self,
+        previous: wgpu::BufferSlice<'a>,
+        filters: wgpu::BufferSlice<'a>,
+        weights: wgpu::BufferSlice<'a>,
+    ) -> Self {
+        let all = self.set(Tensor::Previous, previous).set(Tensor::Filters, filters);
+        all.set(Tensor::FilterWeights, weights)
     }
 
     /// Scratch memory, where [`Plan::workspace_bytes`] is not 0. Its content before and after means nothing.

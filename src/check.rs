@@ -25,6 +25,7 @@ impl Spec {
         self.check_types()?;
         self.check_together()?;
         self.check_block_mask()?;
+        self.grid.map_or(Ok(()), |grid| grid.check(&self.shape))?;
         if (self.mask != Mask::FULL || self.alibi.is_some()) && self.align.is_none() {
             return Err(Error::Align);
         }
@@ -104,6 +105,7 @@ impl Spec {
             (packed && self.shape.batch != 1, "packed", "a batch of more than one: the sequences are the batch"),
             (packed && self.append.is_some(), "packed", "append: a cache has a batch item for each sequence"),
             (packed && self.kv_lens, "packed", "kv_lens: the cumulative lengths say where each sequence ends"),
+            (self.grid.is_some() && self.has_lengths(), "a grid", "lengths that the device reads"),
         ] {
             if both {
                 return Err(Error::Conflict { a, b });

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     block_mask::BlockForm,
+    grid::Grid,
     kernels::{Kernel, Workgroup},
     mask::{Align, Band},
     measures::Measures,
@@ -79,6 +80,14 @@ impl Display for Explanation {
             Problem::Embed(embed) => {
                 let [rows, vocabulary, dim] = embed.sizes();
                 writeln!(f, "problem     {rows} rows of {dim} from a table of {vocabulary}")?;
+            }
+            Problem::Locate(locate) => {
+                let [batch, heads, len, dim] = locate.sizes();
+                let (filters, width) = (locate.channels, locate.width);
+                writeln!(
+                    f,
+                    "problem     {filters} filters, {width} keys wide, over {len} keys of {dim}, {heads} heads, batch {batch}"
+                )?;
             }
         }
         writeln!(f, "device      {}", planned.caps.adapter)?;
@@ -167,6 +176,16 @@ fn features(spec: &Spec) -> Vec<String> {
         Some(Slopes::BatchHead) => said.push("ALiBi, a slope per item and head".into()),
         None => {}
     }
+    if let Some(Grid { rows, columns, window, shift, .. }) = spec.grid {
+        let seen = shift.map_or("around it".into(), |shift| format!("of its window, {shift} past the corner"));
+        said.push(format!("a grid of {rows} x {columns} places, of which a query sees {window} x {window} {seen}"));
+    }
+    if spec.additive {
+        said.push("additive scores: weighted sums of tanh".into());
+    }
+    if spec.head_scales {
+        said.push("a factor on the scores of each head".into());
+    }
     if spec.sinks {
         said.push("a learned sink per head".into());
     }
@@ -245,8 +264,9 @@ fn tiles(spec: &Spec, params: &Params, tile: Workgroup, raw: bool) -> (u64, u64)
     let visited = |block: u64| {
         let Some(rows) = rows_of(params, tile, block) else { return 0 };
         let (seen, seen_last) = (band.keys(rows.start, spec.shape.kv_len), band.keys(rows.end - 1, spec.shape.kv_len));
-        let first = (clamp(seen.start) - range.start) / tile.keys;
-        u64::from((clamp(seen_last.end) - range.start).div_ceil(tile.keys).saturating_sub(first))
+        let near = spec.grid.filter(|_| !raw).map_or(range.clone(), |grid| grid.keys(rows));
+        let first = (clamp(seen.start.max(near.start)) - range.start) / tile.keys;
+        u64::from((clamp(seen_last.end.min(near.end)) - range.start).div_ceil(tile.keys).saturating_sub(first))
     };
     let splits = u64::from(params.splits);
     let items = u64::from(params.first).div_ceil(splits)..u64::from(params.end).div_ceil(splits);

@@ -11,10 +11,12 @@ mod embed;
 mod error;
 mod explain;
 mod gpu;
+mod grid;
 pub mod inspect;
 pub mod kernels;
 mod layout;
 mod linear;
+mod locate;
 mod mask;
 mod measures;
 mod merge;
@@ -48,9 +50,11 @@ pub use crate::{
     error::Error,
     explain::Explanation,
     gpu::{Gpu, Progress},
+    grid::Grid,
     kernels::Algorithm,
     layout::{Layout, Order},
     linear::{Activation, Linear, MAX_WIDTH},
+    locate::Locate,
     mask::{Align, Band, MAX_LEN, Mask},
     measures::{MAX_RANGES, MAX_TOP, MapOf, Measures, Pool, ROW_MEASURES},
     merge::Merge,

@@ -153,6 +153,28 @@ shared_with_wgsl! {
         block_parts_at: u32,
         /// For how many of them there is room.
         block_parts: u32,
+        /// First word of the weights of additive scores in the workspace.
+        score_weights_at: u32,
+        /// First word of the factors of heads in the workspace.
+        head_scales_at: u32,
+        /// Filters of a convolution.
+        channels: u32,
+        /// Keys of a filter.
+        filter_width: u32,
+        /// Rows of the grid that queries and keys are places of.
+        grid_rows: u32,
+        /// Its columns.
+        grid_columns: u32,
+        /// Places that a query sees in each direction.
+        grid_window: u32,
+        /// Where windows start.
+        grid_shift: u32,
+        /// First word of the bias of places in the workspace.
+        grid_bias_at: u32,
+        /// A uniform is a multiple of 16 bytes long.
+        padding: u32,
+        /// The rest of that.
+        more_padding: [u32; 2],
     }
 }
 

@@ -1,8 +1,8 @@
 //! Everything that can be planned.
 
 use crate::{
-    divergence::Divergence, embed::Embed, error::Error, linear::Linear, measures::Measures, merge::Merge, norm::Norm,
-    rope::Rope, spec::Spec, tensor::Tensor, view::View,
+    divergence::Divergence, embed::Embed, error::Error, linear::Linear, locate::Locate, measures::Measures,
+    merge::Merge, norm::Norm, rope::Rope, spec::Spec, tensor::Tensor, view::View,
 };
 
 /// What to compute: plain data, and the key under which plans are kept.
@@ -25,6 +25,8 @@ pub enum Problem {
     Norm(Norm),
     /// Rows of a table by number.
     Embed(Embed),
+    /// Keys with what a convolution of the previous weights finds.
+    Locate(Locate),
 }
 
 impl Problem {
@@ -39,6 +41,7 @@ impl Problem {
             Self::Linear(linear) => linear.check()?,
             Self::Norm(norm) => norm.check()?,
             Self::Embed(embed) => embed.check()?,
+            Self::Locate(locate) => locate.check()?,
         }
         self.views().try_for_each(|view| view.check())
     }
@@ -55,6 +58,7 @@ impl Problem {
             Self::Linear(linear) => linear.view(tensor),
             Self::Norm(norm) => norm.view(tensor),
             Self::Embed(embed) => embed.view(tensor),
+            Self::Locate(locate) => locate.view(tensor),
         }
     }
 
@@ -75,6 +79,7 @@ impl Problem {
             Self::Linear(linear) => linear.shared_buffer,
             Self::Norm(norm) => norm.shared_buffer,
             Self::Embed(embed) => embed.shared_buffer,
+            Self::Locate(locate) => locate.shared_buffer,
         }
     }
 }
@@ -114,10 +119,7 @@ problems! {
     Rope from Rope,
     Merge from Merge,
     Measures from Measures,
-    Divergence from Divergence,
-    Linear from Linear,
-    Norm from Norm,
-    Embed from Embed,
+    Divergence from Divergence, Embed from Embed, Linear from Linear, Locate from Locate, Norm from Norm,
 }
 
 impl From<&Problem> for Problem {

@@ -82,6 +82,14 @@ parts! {
     NO_GAIN = "no_gain.wgsl",
     PLACES = "places.wgsl",
     NO_PLACES = "no_places.wgsl",
+    DOT = "dot.wgsl",
+    ADDITIVE = "additive.wgsl",
+    HEAD_SCALES = "head_scales.wgsl",
+    NO_HEAD_SCALES = "no_head_scales.wgsl",
+    GRID = "grid.wgsl",
+    NO_GRID = "no_grid.wgsl",
+    GRID_BIAS = "grid_bias.wgsl",
+    NO_GRID_BIAS = "no_grid_bias.wgsl",
 }
 
 /// How the rows of a tensor are read or written.

@@ -28,8 +28,8 @@ pub struct Shape {
 /// Which scores [`Spec::scores`](crate::Spec::scores) writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScoreStage {
-    /// `scale * dot(q, k)`, of every pair, seen or not; -inf where the key does not exist (past a length, or outside the
-    /// query's sequence).
+    /// `scale * dot(q, k)`, or the additive score in the place of the product, of every pair, seen or not; -inf where the key does not
+    /// exist (past a length, or outside the query's sequence).
     Scaled,
     /// The same after [`Spec::softcap`](crate::Spec::softcap).
     Capped,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::{
     block_mask::BlockForm,
     dtype::DType,
+    grid::Grid,
     layout::{Layout, Order},
     mask::{Align, Band, Mask},
     rope::Rotary,
@@ -21,13 +22,13 @@ use crate::{
 /// |---|---|
 /// | [`mask`](Self::mask) | every key |
 /// | [`align`](Self::align) | none: planning fails if the mask needs it |
-/// | [`scale`](Self::scale) | `1 / sqrt(head_dim)` |
+/// | [`scale`](Self::scale) | `1 / sqrt(head_dim)`; 1 with [`additive`](Self::additive) |
 /// | [`order`](Self::order) | dense `[batch, heads, len, dim]` |
 /// | types | f32, keep-masks in bytes |
 /// | outputs | `out` |
 ///
-/// A score is made in this order: scale, softcap, bias, ALiBi, and then what hides a key: the mask, the keep-mask, the block
-/// mask, -inf in the bias, a length, the edge of a sequence.
+/// A score is made in this order: product or additive score, scale, softcap, bias, ALiBi, and then what hides a key: the mask, the
+/// keep-mask, the block mask, the place in a grid, -inf in the bias, a length, the edge of a sequence.
 ///
 /// ```
 /// use wgpu_attention::{Align, Mask, Shape, Spec};
@@ -62,6 +63,9 @@ pub struct Spec {
     pub(crate) append: Option<Append>,
     pub(crate) sequences: Option<u32>,
     pub(crate) block_mask: Option<BlockForm>,
+    pub(crate) additive: bool,
+    pub(crate) head_scales: bool,
+    pub(crate) grid: Option<Grid>,
 }
 
 impl Spec {
@@ -90,6 +94,9 @@ impl Spec {
             append: None,
             sequences: None,
             block_mask: None,
+            additive: false,
+            head_scales: false,
+            grid: None,
         }
     }
 
@@ -106,6 +113,9 @@ impl Spec {
     }
 
     /// Factor on the scores: any finite number.
+    ///
+    /// With scale 1 and the rows of a matrix `W` as keys this is location-based attention, whose weights are `softmax(W h)`; with
+    /// queries or keys that a linear layer made, `h . W s`, the general score (Luong, Pham and Manning 2015, equation 8).
     pub fn scale(mut self, scale: f32) -> Self {
         self.scale = Some(Bits::of(scale));
         self
@@ -308,6 +318,36 @@ impl Spec {
         self
     }
 
+    /// Scores by a small network in the place of the product: `sum over d of w[h, d] * tanh(q[i, d] + k[j, d])` (Bahdanau, Cho and
+    /// Bengio 2015, appendix A.1.2: `v . tanh(W s + U h)`).
+    ///
+    /// q and k are what linear layers made of the states, `W s` and `U h`. The input `score_weights [q_heads, head_dim]` f32 is `w`,
+    /// finite. The [`scale`](Self::scale) is 1 unless set. The matrix kernel cannot compute it, and says so.
+    ///
+    /// Sums of `tanh` take no other inputs than products do; memory grows with the lengths alone.
+    pub fn additive(mut self) -> Self {
+        self.additive = true;
+        self
+    }
+
+    /// Multiplies the scores of head `h` by an input `head_scales [q_heads]` f32, finite, beside the [`scale`](Self::scale).
+    ///
+    /// Of queries and keys of length 1 this is cosine attention with a learned temperature (Liu et al. 2022, "Swin Transformer V2",
+    /// equation 2: `cos(q, k) / tau`): scale 1, and head scales `1 / tau` with `tau` at least 0.01, as the paper has it.
+    pub fn head_scales(mut self) -> Self {
+        self.head_scales = true;
+        self
+    }
+
+    /// Queries and keys are the places of a grid, and a query sees those near it; masks hide more. `q_len` and `kv_len` are both
+    /// its rows times its columns, and no lengths are read on the device.
+    ///
+    /// Time grows with the places times those in the rows of the grid that a block of queries sees.
+    pub fn grid(mut self, grid: Grid) -> Self {
+        self.grid = Some(grid);
+        self
+    }
+
     /// The sizes.
     #[must_use]
     pub const fn shape(&self) -> &Shape {
@@ -323,7 +363,8 @@ impl Spec {
     /// The factor on the scores.
     #[must_use]
     pub fn scale_or_default(&self) -> f32 {
-        self.scale.map_or_else(|| (f64::from(self.shape.head_dim).sqrt().recip()) as f32, Bits::get)
+        let root = if self.additive { 1.0 } else { f64::from(self.shape.head_dim).sqrt() };
+        self.scale.map_or(root.recip() as f32, Bits::get)
     }
 
     /// The key at which query 0 stands; 0 where nothing asks. Lengths that are read on the device are not known here: with

@@ -84,6 +84,18 @@ tensors! {
     Divergence = "divergence",
     /// Block mask, [`BlockForm::words`](crate::BlockForm::words) u32.
     BlockMask = "block_mask",
+    /// Weights of the elements of additive scores `[q_heads, head_dim]` f32.
+    ScoreWeights = "score_weights",
+    /// Factor on the scores of each head `[q_heads]` f32.
+    HeadScales = "head_scales",
+    /// Weights of the step before `[batch, heads or 1, 1, kv_len]` f32.
+    Previous = "previous",
+    /// Filters of a convolution `[channels, width]` f32.
+    Filters = "filters",
+    /// What each filter adds to an element of a key `[dim, channels]` f32.
+    FilterWeights = "filter_weights",
+    /// Bias of where a key lies from a query of a grid `[q_heads, 2 window - 1, 2 window - 1]` f32.
+    GridBias = "grid_bias",
     /// Scratch memory of the plan, [`Plan::workspace_bytes`](crate::Plan::workspace_bytes) long.
     Workspace = "workspace",
     /// Rows of a layer `[rows, inputs]`.
@@ -140,20 +152,23 @@ pub struct Inputs<'a> {
 }
 
 impl Default for Inputs<'_> {
+    /// None yet.
     fn default() -> Self {
-        Self { data: [None; Tensor::ALL.len()] }
+        Self::NONE
     }
 }
 
 impl<'a> Inputs<'a> {
+    const NONE: Self = Self { data: [None; Tensor::ALL.len()] };
+
     /// Queries, keys, values.
     pub const fn new(q: &'a [f32], k: &'a [f32], v: &'a [f32]) -> Self {
-        Self { data: [None; Tensor::ALL.len()] }.floats(Tensor::Q, q).floats(Tensor::K, k).floats(Tensor::V, v)
+        Self::NONE.floats(Tensor::Q, q).floats(Tensor::K, k).floats(Tensor::V, v)
     }
 
     /// Queries and keys, for problems that read no values.
     pub const fn without_values(q: &'a [f32], k: &'a [f32]) -> Self {
-        Self { data: [None; Tensor::ALL.len()] }.floats(Tensor::Q, q).floats(Tensor::K, k)
+        Self::NONE.floats(Tensor::Q, q).floats(Tensor::K, k)
     }
 
     /// Additive bias; -inf hides a key.
@@ -204,6 +219,27 @@ impl<'a> Inputs<'a> {
     /// Ranges of keys, whose weights are summed.
     pub const fn ranges(self, ranges: &'a [u32]) -> Self {
         self.words(Tensor::Ranges, ranges)
+    }
+
+    /// Weights of the elements of additive scores.
+    pub const fn score_weights(self, weights: &'a [f32]) -> Self {
+        self.floats(Tensor::ScoreWeights, weights)
+    }
+
+    /// Factor on the scores of each head.
+    pub const fn head_scales(self, scales: &'a [f32]) -> Self {
+        self.floats(Tensor::HeadScales, scales)
+    }
+
+    /// Bias of where a key lies from a query of a grid.
+    pub const fn grid_bias(self, bias: &'a [f32]) -> Self {
+        self.floats(Tensor::GridBias, bias)
+    }
+
+    /// Weights of the step before, filters, and what these add to keys.
+    pub const fn locate(self, previous: &'a [f32], filters: &'a [f32], weights: &'a [f32]) -> Self {
+        let all = self.floats(Tensor::Previous, previous).floats(Tensor::Filters, filters);
+        all.floats(Tensor::FilterWeights, weights)
     }
 
     /// Which row of the cosines and sines each row turns by.

@@ -112,6 +112,13 @@ impl Spec {
             Tensor::Lse if self.lse => {
                 View { written: true, ..View::dense(tensor, [s.batch, s.q_heads, s.q_len, 1], DType::F32) }
             }
+            Tensor::ScoreWeights if self.additive => View::dense(tensor, [1, 1, s.q_heads, s.head_dim], DType::F32),
+            Tensor::GridBias => {
+                let grid = self.grid.filter(|grid| grid.biased)?;
+                let side = grid.window.saturating_mul(2).saturating_sub(1);
+                View::dense(tensor, [1, s.q_heads, side, side], DType::F32)
+            }
+            Tensor::HeadScales if self.head_scales => list(s.q_heads, DType::F32),
             Tensor::Weights if self.weights => self.pairs(tensor),
             Tensor::Scores if self.scores.is_some() => self.pairs(tensor),
             _ => return None,

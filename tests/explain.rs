@@ -1,8 +1,8 @@
 //! What `Plan::explain` says is what the kernels do.
 
 use wgpu_attention::{
-    Activation, Align, Angles, Attention, BlockForm, Caps, DType, Divergence, Embed, Layout, Linear, Mask, Merge, Norm,
-    Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, wgpu,
+    Activation, Align, Angles, Attention, BlockForm, Caps, DType, Divergence, Embed, Layout, Linear, Locate, Mask,
+    Merge, Norm, Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, wgpu,
 };
 
 /// 64 x 64, which is 2 x 2 tiles of 32 x 32; a causal mask empties one of them.
@@ -69,6 +69,7 @@ fn features_have_a_line_each() {
         .align(Align::End)
         .mask(Mask::causal())
         .weights();
+    let spec = spec.additive().head_scales();
     let spec = spec.append_rotated(2, ROTARY).only(0..1, 3..9).kv_type(DType::Bf16);
     let said = said(&spec, Caps::webgpu());
     for line in [
@@ -82,6 +83,8 @@ fn features_have_a_line_each() {
         "block mask in blocks of 32, 3 of them at most in part",
         "ALiBi, a slope per head",
         "a learned sink per head",
+        "additive scores: weighted sums of tanh",
+        "a factor on the scores of each head",
         "weights of heads 0..1, rows 3..9",
         "precision   q f32, k and v bf16, out f32; accumulated in f32",
         "kernel      rotary: rows bf16 in words, four at a time; out bf16 in words, four at a time",
@@ -91,9 +94,9 @@ fn features_have_a_line_each() {
     ] {
         assert!(said.iter().any(|said| said == line), "{line:?} is not among\n{}", said.join("\n"));
     }
-    // A word for the slope, the sink and the length; two for each row's state; one for the classes of each block of rows.
+    // A word for the slope, the sink, the length and the factor, 64 weights; two for each row's state; one for the classes of each block of rows.
     let cost = said.last().expect("lines");
-    assert!(cost.ends_with(&format!(", {} of them workspace", 4 * (3 + 2 * 64 + 2))), "{cost}");
+    assert!(cost.ends_with(&format!(", {} of them workspace", 4 * (4 + 64 + 2 * 64 + 2))), "{cost}");
 }
 
 #[test]
@@ -108,6 +111,8 @@ fn other_problems_say_what_they_are() {
     assert_eq!(linear, ["problem     linear layer of 5 rows, 64 to 128, activation Gelu"]);
     assert_eq!(lines(Norm::rms(5, 64, 1e-5), "problem"), ["problem     normalisation of 5 rows of 64, Rms"]);
     assert_eq!(lines(Embed::new(5, 100, 64), "problem"), ["problem     5 rows of 64 from a table of 100"]);
+    let locate = lines(Locate::new([2, 3, 5, 64], 10, 7), "problem");
+    assert_eq!(locate, ["problem     10 filters, 7 keys wide, over 5 keys of 64, 3 heads, batch 2"]);
     let packed = lines(Spec::new(SHAPE).packed(4), "4 packed");
     assert_eq!(packed, ["4 packed sequences, whose lengths the device reads"]);
 }

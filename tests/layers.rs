@@ -22,6 +22,8 @@ const ORDER: &[&[&str]] = &[
         "linear",
         "norm",
         "embed",
+        "locate",
+        "grid",
         "problem",
     ], // what to compute
     &["caps"],

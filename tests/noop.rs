@@ -16,8 +16,8 @@ use std::{
 
 use wgpu_attention::{
     Activation, Algorithm, Align, Angles, Attention, Bindings, BlockForm, Bound, Caps, DType, Divergence, Embed, Error,
-    Gpu, Inputs, Layout, Linear, MapOf, Mask, Measures, Merge, Norm, Order, Pairs, Plan, Pool, Problem, Progress, Rope,
-    Rotary, ScoreStage, Shape, Slopes, Spec,
+    Gpu, Grid, Inputs, Layout, Linear, Locate, MapOf, Mask, Measures, Merge, Norm, Order, Pairs, Plan, Pool, Problem,
+    Progress, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
     kernels::{Choice, Kernel, Needs, Program},
     params::Params,
     shader::{Kind, declared},
@@ -173,7 +173,9 @@ fn features() -> Vec<Problem> {
         masked(spec.clone().block_mask(form)).lse(),
         spec.clone().alibi(Slopes::Head).align(Align::End),
         spec.clone().softcap(3.0).sinks(),
+        spec.clone().additive().head_scales().weights().scores(ScoreStage::Capped),
         spec.clone().append(2),
+        Spec::new(Shape { q_len: 130, kv_len: 130, ..SHAPE }).grid(Grid::neighbourhood(10, 13, 5).biased()).weights(),
         spec.clone().q_type(DType::F16).kv_type(DType::Bf16).out_type(DType::F16),
         spec.clone().lse().without_out(),
         spec.clone().weights().only(1..3, 2..60),
@@ -187,11 +189,13 @@ fn features() -> Vec<Problem> {
     let merges = [Merge::new(3, [2, 4, 70, 8]), Merge::new(3, [2, 4, 70, 7]).lse().sinks()].map(Problem::from);
     let comparison = Divergence::new([2, 4, 70, 130]);
     let comparisons = [comparison.clone(), comparison.shared_buffer()].map(Problem::from);
+    let locates =
+        [Locate::new([2, 4, 70, 8], 3, 5), Locate::new([2, 4, 70, 7], 1, 1).one_alignment()].map(Problem::from);
     let measures = specs.iter().map(|spec| Measures::of(spec).ranges(2).top(5).received());
     let measures = measures.map(|measures| Problem::from(measures.map(20, 30, Pool::Sum, MapOf::EachHead)));
     let measures: Vec<_> = measures.filter(|problem| problem.check().is_ok()).collect();
     assert!(measures.len() > 6, "all but those that append");
-    let others = ropes.into_iter().chain(merges).chain(comparisons).chain(measures).chain(layers());
+    let others = ropes.into_iter().chain(merges).chain(comparisons).chain(locates).chain(measures).chain(layers());
     specs.into_iter().map(Problem::from).chain(others).collect()
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, BlockForm, Caps, DType, Error, Layout, Mask, Merge, Order, Pairs, Problem, Rope, Rotary,
-    ScoreStage, Shape, Slopes, Spec, Tensor,
+    Algorithm, Align, Angles, BlockForm, Caps, DType, Error, Grid, Layout, Locate, Mask, Merge, Order, Pairs, Problem,
+    Rope, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor,
     kernels::{Choice, Program},
 };
 
@@ -41,6 +41,11 @@ fn specs(line: &str) -> Option<Vec<Spec>> {
             [DType::Bool, DType::Bit].map(|dtype| spec().keep(square, 70).keep_type(dtype)).into()
         }
         "ALiBi" => [Slopes::Head, Slopes::BatchHead].map(|slopes| spec().alibi(slopes).align(Align::End)).into(),
+        "additive scores" => {
+            vec![spec().additive(), spec().additive().scale(0.5).kv_type(DType::F16), heads(2).additive()]
+        }
+        "a factor on the scores of each head" => vec![spec().head_scales(), spec().head_scales().scale(1.0)],
+        "neighbourhoods and shifted windows of a grid, with a relative bias" => grids(),
         "learned sinks" => vec![spec().sinks()],
         "key lengths on the device" => vec![spec().kv_lens()],
         "append to a KV cache" => vec![spec().append(1), spec().append(70), spec().append(1).new_type(DType::F16)],
@@ -71,6 +76,7 @@ fn specs(line: &str) -> Option<Vec<Spec>> {
                 all.block_mask(form),
             ]
         }
+        "location-aware keys, by a convolution of the previous weights" => vec![], // and this
         _ => return None,
     })
 }
@@ -78,6 +84,12 @@ fn specs(line: &str) -> Option<Vec<Spec>> {
 fn half(dtype: DType) -> Vec<Spec> {
     let spec = || Spec::new(SHAPE);
     vec![spec().q_type(dtype), spec().kv_type(dtype), spec().out_type(dtype), biases()[0].clone().bias_type(dtype)]
+}
+
+fn grids() -> Vec<Spec> {
+    let spec = Spec::new(Shape { q_len: 48, kv_len: 48, ..SHAPE });
+    let grids = [Grid::neighbourhood(6, 8, 5), Grid::windows(6, 8, 2, 0), Grid::windows(6, 8, 4, 2)];
+    grids.into_iter().flat_map(|grid| [spec.clone().grid(grid), spec.clone().grid(grid.biased())]).collect()
 }
 
 fn biases() -> Vec<Spec> {
@@ -97,10 +109,11 @@ fn rotary(angles: Angles) -> Rotary {
 }
 
 #[test]
-fn rotations_and_merges_run_alone() {
+fn rotations_merges_and_locations_run_alone() {
     let ropes = angles().map(|angles| Problem::from(Rope::new([2, 6, 40, 64], rotary(angles))));
     let merges = [Merge::new(1, [2, 6, 40, 64]), Merge::new(9, [2, 6, 40, 7]).lse().sinks()].map(Problem::from);
-    for problem in ropes.into_iter().chain(merges) {
+    let locates = [Locate::new([2, 6, 70, 64], 10, 201), Locate::new([2, 6, 70, 7], 512, 1)].map(Problem::from);
+    for problem in ropes.into_iter().chain(merges).chain(locates) {
         assert!(Program::new(&problem, &Caps::webgpu(), Choice::Suggested).is_ok(), "{problem:?}");
     }
 }
@@ -152,7 +165,7 @@ fn the_support_table_is_true() {
 fn the_support_table_has_a_column_per_algorithm_and_every_feature() {
     let names: BTreeSet<_> = table().iter().map(|(name, _)| *name).collect();
     assert_eq!(names.len(), table().len(), "a line stands twice");
-    assert_eq!(names.len(), 25, "a feature was added or removed: say so in the table");
+    assert_eq!(names.len(), 29, "a feature was added or removed: say so in the table");
     let heading = Algorithm::ALL.map(|algorithm| format!("`{algorithm}`")).join(" | ");
     assert!(include_str!("../README.md").contains(&format!("| | {heading} |")), "the columns are the algorithms");
 }

@@ -14,6 +14,8 @@ mod merges;
 mod mixed;
 #[path = "reference/problem.rs"]
 mod problem;
+#[path = "reference/scores.rs"]
+mod scores;
 
 use problem::{Problem, Way, near};
 use wgpu_attention::{

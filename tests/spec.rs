@@ -12,9 +12,10 @@ mod masks;
 use std::collections::HashSet;
 
 use wgpu_attention::{
-    Align, Angles, BlockForm, Caps, DType, Data, Divergence, Embed, Error, Inputs, Layout, Linear, MAX_LEN, MAX_WIDTH,
-    Mask, Merge, Norm, Order, Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor,
-    kernels::{Choice, Program},
+    Align, Angles, BlockForm, Caps, DType, Data, Divergence, Embed, Error, Grid, Inputs, Layout, Linear, Locate,
+    MAX_LEN, MAX_WIDTH, Mask, Merge, Norm, Order, Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec,
+    Tensor,
+    kernels::{self, Choice, Program},
 };
 
 const SHAPE: Shape = Shape { batch: 2, q_heads: 4, kv_heads: 2, q_len: 3, kv_len: 5, head_dim: 8, value_dim: 6 };
@@ -139,6 +140,11 @@ fn features() -> Vec<Spec> {
         spec.clone().lse().without_out(),
         spec.clone().weights().only(1..2, 0..3),
         spec.clone().weights().only(0..4, 1..2),
+        spec.clone().additive(),
+        spec.clone().head_scales(),
+        Spec::new(Shape { q_len: 6, kv_len: 6, ..SHAPE }).grid(Grid::neighbourhood(2, 3, 1)),
+        Spec::new(Shape { q_len: 6, kv_len: 6, ..SHAPE }).grid(Grid::windows(2, 3, 2, 0)),
+        Spec::new(Shape { q_len: 6, kv_len: 6, ..SHAPE }).grid(Grid::windows(2, 3, 2, 1).biased()),
     ];
     all.extend(angles.map(|angles| spec.clone().append_rotated(1, rotary(4, angles))));
     all
@@ -366,7 +372,8 @@ fn tensors_are_numbered_by_their_place() {
     let all = spec().lse().weights().scores(ScoreStage::Scaled);
     let pair = Layout::broadcast(&[3, 4]).expect("two sizes");
     let more = spec().bias(pair, 4).keep(pair, 4).alibi(Slopes::BatchHead).sinks().only(1..3, 0..1).weights();
-    let more = more.append_rotated(2, rotary(4, Angles::Ids { positions: 9 })).new_type(DType::F16);
+    let more =
+        more.additive().head_scales().append_rotated(2, rotary(4, Angles::Ids { positions: 9 })).new_type(DType::F16);
     let found: Vec<_> = more.views().map(|view| (view.tensor.name(), view.sizes, view.dtype, view.written)).collect();
     let [f, h, u] = [DType::F32, DType::F16, DType::U32];
     let wanted = [
@@ -385,6 +392,8 @@ fn tensors_are_numbered_by_their_place() {
         ("sin", [1, 1, 9, 2], f, false),
         ("positions", [2, 1, 1, 2], u, false),
         ("weights", [2, 2, 1, 5], f, true),
+        ("score_weights", [1, 1, 4, 8], f, false),
+        ("head_scales", [1, 1, 1, 4], f, false),
     ];
     assert_eq!(found, wanted);
     let packed = Spec::new(Shape { batch: 1, ..SHAPE }).packed(3);
@@ -394,6 +403,101 @@ fn tensors_are_numbered_by_their_place() {
     let inputs = [("q", [2, 4, 3, 8], false), ("k", [2, 2, 5, 8], false), ("v", [2, 2, 5, 6], false)];
     let outputs = [("out", [2, 4, 3, 6]), ("lse", [2, 4, 3, 1]), ("weights", pairs), ("scores", pairs)];
     assert_eq!(sizes, [&inputs[..], &outputs.map(|(name, sizes)| (name, sizes, true))].concat());
+}
+
+#[test]
+fn products_are_scaled_unless_told_otherwise_and_additive_scores_are_not() {
+    assert_eq!(spec().scale_or_default(), 8f32.sqrt().recip());
+    assert_eq!(spec().additive().scale_or_default(), 1.0);
+    assert_eq!(spec().additive().scale(0.25).scale_or_default(), 0.25);
+}
+
+#[test]
+fn grids_are_checked() {
+    let spec = Spec::new(Shape { q_len: 20, kv_len: 20, ..SHAPE });
+    let said = |grid| spec.clone().grid(grid).check().map_err(|error| error.to_string());
+    assert_eq!((said(Grid::neighbourhood(4, 5, 3)), said(Grid::windows(4, 5, 9, 8).biased())), (Ok(()), Ok(())));
+    for (grid, text) in [
+        (Grid::neighbourhood(0, 5, 3), "rows of the grid is 0"),
+        (Grid::neighbourhood(4, 6, 3), "a grid does not go with q_len or kv_len other than its rows times its columns"),
+        (Grid::neighbourhood(4, 5, 2), "a neighbourhood does not go with an even window, which has no middle"),
+        (Grid::neighbourhood(4, 5, 5), "window of the grid 5 is above 4"),
+        (Grid::windows(4, 5, 0, 0), "window of the grid is 0"),
+        (Grid::windows(4, 5, 3, 3), "shift of the windows 3 is above 2"),
+    ] {
+        assert_eq!(said(grid), Err(text.into()));
+    }
+    let lengths = spec.clone().grid(Grid::neighbourhood(4, 5, 3)).kv_lens();
+    assert_eq!(message(&lengths), "a grid does not go with lengths that the device reads");
+    let table = spec.grid(Grid::windows(4, 5, 3, 1).biased()).view(Tensor::GridBias).map(|view| view.sizes);
+    assert_eq!(table, Some([1, 4, 5, 5]));
+}
+
+/// What a query sees, against the papers' words, one place at a time.
+#[test]
+fn places_near_a_query_are_those_of_the_papers() {
+    for (rows, columns, window) in [(4, 5, 3), (7, 7, 7), (9, 5, 5), (1, 1, 1)] {
+        for i in 0..rows * columns {
+            let [down, across] = Grid::neighbourhood(rows, columns, window).near(i);
+            for (range, x, len) in [(down, i / columns, rows), (across, i % columns, columns)] {
+                assert_eq!((range.end - range.start, range.contains(&x), range.end <= len), (window, true, true));
+                let inside = x >= window / 2 && x + window / 2 < len;
+                assert!(!inside || range.start + window / 2 == x, "{i} is in the middle of {range:?}");
+            }
+        }
+        for shift in 0..window {
+            // A cyclic shift, windows from the corner, and a mask between what was not side by side.
+            let place = |x: u32, len: u32| (x + len - shift % len) % len;
+            for i in 0..rows * columns {
+                let [down, across] = Grid::windows(rows, columns, window, shift).near(i);
+                for (range, x, len) in [(down, i / columns, rows), (across, i % columns, columns)] {
+                    if len % window != 0 {
+                        continue; // the paper pads
+                    }
+                    let seen = |y: u32| {
+                        let (a, b) = (place(x, len), place(y, len));
+                        a / window == b / window && (x < shift) == (y < shift)
+                    };
+                    assert!((0..len).all(|y| seen(y) == range.contains(&y)), "{x} of {len}, {window}, {shift}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn matrices_refuse_additive_scores_by_name() {
+    let caps = Caps { f16: true, matrix: Some(16), subgroups: Some([32, 32]), ..Caps::webgpu() };
+    let spec = spec().q_type(DType::F16).kv_type(DType::F16).out_type(DType::F16).additive();
+    let refused = kernels::Matrix::new(&spec, &caps).expect_err("it has no products").to_string();
+    assert_eq!(refused, "kernel matrix cannot run: additive scores are sums of tanh, and no products of matrices");
+}
+
+#[test]
+fn locations_are_checked() {
+    let said = |locate: Locate| Problem::from(locate).check().map_err(|error| error.to_string());
+    let plain = || Locate::new([2, 3, 5, 8], 4, 3);
+    assert_eq!(said(plain()), Ok(()));
+    for (locate, text) in [
+        (Locate::new([0, 3, 5, 8], 4, 3), "batch is 0"),
+        (Locate::new([2, 3, 5, 513], 4, 3), "dim 513 is above 512"),
+        (Locate::new([2, 3, 5, 8], 0, 3), "channels is 0"),
+        (Locate::new([2, 3, 5, 8], 513, 3), "channels 513 is above 512"),
+        (Locate::new([2, 3, 5, 8], 4, 0), "width is 0"),
+        (plain().k_type(DType::Bit), "k_type is bit, not f32, f16 or bf16"),
+        (plain().out_type(DType::U32), "out_type is u32, not f32, f16 or bf16"),
+    ] {
+        assert_eq!(said(locate), Err(text.into()));
+    }
+    let views: Vec<_> = Problem::from(plain().one_alignment()).views().map(|view| (view.tensor, view.sizes)).collect();
+    let wanted = [
+        (Tensor::K, [2, 3, 5, 8]),
+        (Tensor::Out, [2, 3, 5, 8]),
+        (Tensor::Previous, [2, 1, 1, 5]),
+        (Tensor::Filters, [1, 1, 4, 3]),
+        (Tensor::FilterWeights, [1, 1, 8, 4]),
+    ];
+    assert_eq!(views, wanted);
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub(crate) struct Case<'a> {
 /// What is run.
 #[derive(Debug)]
 enum Task<'a> {
-    Problem(Asked<'a>),
+    Problem(Box<Asked<'a>>),
     Module(module::Module),
 }
 
@@ -105,8 +105,10 @@ impl<'a> Case<'a> {
         };
         let mut inputs = inputs::Inputs { file, left: inputs };
         let task = match op {
-            Op::Rope => Task::Problem(rope::ask(&mut json, &mut inputs, &outputs)?),
-            Op::Attention => Task::Problem(attention::ask(&mut json, &mut inputs, &outputs, sample_rows.is_some())?),
+            Op::Rope => Task::Problem(rope::ask(&mut json, &mut inputs, &outputs)?.into()),
+            Op::Attention => {
+                Task::Problem(attention::ask(&mut json, &mut inputs, &outputs, sample_rows.is_some())?.into())
+            }
             Op::Mha => Task::Module(module::mha(&mut json, &mut inputs, &outputs)?),
             Op::EncoderLayer => Task::Module(module::encoder_layer(&mut json, &mut inputs, &outputs)?),
         };

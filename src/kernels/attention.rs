@@ -19,6 +19,7 @@ use super::{
 use crate::{
     caps::DeviceKind,
     error::Error,
+    grid::Grid,
     layout::Layout,
     mask::Align,
     measures::Measures,
@@ -35,8 +36,21 @@ const SPLIT_KEYS: u32 = 256;
 /// Most bytes of partial outputs that splitting may cost.
 const SPLIT_BYTES: u64 = 1 << 20;
 
+/// Operations of a sum of two numbers, its tanh, and a product with its weight.
+const ADDITIVE_FLOPS: u64 = 32;
+
 /// The inputs that are packed, in order.
-const SMALL: [Tensor; 6] = [Tensor::Slopes, Tensor::Sinks, Tensor::KvLens, Tensor::CuQ, Tensor::CuK, Tensor::Ranges];
+const SMALL: [Tensor; 9] = [
+    Tensor::Slopes,
+    Tensor::Sinks,
+    Tensor::KvLens,
+    Tensor::CuQ,
+    Tensor::CuK,
+    Tensor::Ranges,
+    Tensor::ScoreWeights,
+    Tensor::HeadScales,
+    Tensor::GridBias,
+];
 
 /// The masks in memory.
 pub(super) const MASKS: [Tensor; 3] = [Tensor::Bias, Tensor::Keep, Tensor::BlockMask];
@@ -114,6 +128,9 @@ impl<'a, 'b> Attention<'a, 'b> {
                 Tensor::KvLens => self.params.lens_at = at,
                 Tensor::CuQ => self.params.cu_q_at = at,
                 Tensor::Ranges => self.params.ranges_at = at,
+                Tensor::ScoreWeights => self.params.score_weights_at = at,
+                Tensor::HeadScales => self.params.head_scales_at = at,
+                Tensor::GridBias => self.params.grid_bias_at = at,
                 _ => self.params.cu_k_at = at,
             }
             self.builder.pack(&view, word, self.spec.shared_buffer)?;
@@ -184,7 +201,13 @@ impl<'a, 'b> Attention<'a, 'b> {
 
     fn pair_flops(&self) -> u64 {
         let s = self.spec.shape();
-        2 * u64::from(s.head_dim + if self.spec.out { s.value_dim } else { 0 })
+        self.score_flops() + 2 * u64::from(if self.spec.out { s.value_dim } else { 0 })
+    }
+
+    /// Operations of one score.
+    pub(super) fn score_flops(&self) -> u64 {
+        let element = if self.spec.additive { ADDITIVE_FLOPS } else { 2 };
+        element * u64::from(self.spec.shape().head_dim)
     }
 
     /// What a piece takes of the workspace.
@@ -431,6 +454,7 @@ fn params(spec: &Spec) -> Params {
     let on_device = spec.has_lengths() && spec.align == Some(Align::End);
     let stand = if on_device { 0 } else { spec.offset() };
     let band = spec.mask.band(stand);
+    let place = |size: fn(&Grid) -> u32| spec.grid.as_ref().map_or(0, size);
     let columns = |tensor: Option<ScoreTensor>| tensor.map_or(0, |tensor| tensor.columns);
     Params {
         group: s.q_heads / s.kv_heads,
@@ -454,6 +478,10 @@ fn params(spec: &Spec) -> Params {
         block_parts_at: spec.block_mask.map_or(0, |form| form.table_words() as u32),
         block_parts: spec.block_mask.map_or(0, |form| form.partial),
         slopes_item: if spec.alibi == Some(Slopes::BatchHead) { s.q_heads } else { 0 },
+        grid_rows: place(|grid| grid.rows),
+        grid_columns: place(|grid| grid.columns),
+        grid_window: place(|grid| grid.window),
+        grid_shift: place(|grid| grid.shift.unwrap_or(0)),
         splits: 1,
         split_keys: s.kv_len.max(1),
         ..Params::default()

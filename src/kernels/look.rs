@@ -77,7 +77,7 @@ impl Attention<'_, '_> {
         let tiles = look.kernel.shader().workgroup();
         let masks: &[Tensor] = if look.masked { &MASKS } else { &[] };
         let operands = self.operands(&[&[Tensor::Q, Tensor::K], look.written, masks].concat());
-        let flops = 2 * u64::from(self.spec.shape().head_dim) + 16;
+        let flops = self.score_flops() + 16;
         let step = self.builder.step_flops();
         let keys = (step / (u64::from(tiles.rows) * flops)).clamp(1, u64::from(u32::MAX));
         let limits = self.builder.limits(keys as u32);

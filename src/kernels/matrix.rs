@@ -59,6 +59,9 @@ impl Matrix {
                 return refused(format!("it multiplies 16-bit floats, and {name} would be rounded from {dtype}"));
             }
         }
+        if spec.additive {
+            return refused("additive scores are sums of tanh, and no products of matrices".into());
+        }
         if spec.out && spec.types.out == DType::F32 {
             return refused("its weights are 16-bit floats, which is less than out in f32 promises".into());
         }

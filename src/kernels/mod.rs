@@ -14,6 +14,7 @@ mod embed;
 mod forward;
 mod layers;
 mod linear;
+mod locate;
 mod look;
 mod matrix;
 mod measure;
@@ -43,6 +44,7 @@ pub use self::{
     diverge::Diverge,
     embed::Embed,
     linear::Linear,
+    locate::Locate,
     matrix::Matrix,
     measure::Measure,
     merge::Merge,
@@ -141,11 +143,13 @@ pub enum Kernel {
     Norm(Norm),
     /// Rows of a table.
     Embed(Embed),
+    /// Keys with what filters find.
+    Locate(Locate),
 }
 
 impl Kernel {
     /// The names of all kernels.
-    pub const NAMES: [&'static str; 18] = [
+    pub const NAMES: [&'static str; 19] = [
         Tile::NAME,
         Row::NAME,
         Decode::NAME,
@@ -164,6 +168,7 @@ impl Kernel {
         Linear::NAME,
         Norm::NAME,
         Embed::NAME,
+        Locate::NAME,
     ];
 
     /// What it tells of itself.
@@ -188,6 +193,7 @@ impl Kernel {
             Self::Linear(kernel) => kernel,
             Self::Norm(kernel) => kernel,
             Self::Embed(kernel) => kernel,
+            Self::Locate(kernel) => kernel,
         }
     }
 

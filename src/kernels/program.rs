@@ -97,6 +97,7 @@ impl Program {
             Problem::Linear(linear) => builder.linear(linear)?,
             Problem::Norm(norm) => builder.norm(norm)?,
             Problem::Embed(embed) => builder.embed(embed)?,
+            Problem::Locate(locate) => builder.locate(locate)?,
         }
         Ok(builder.program)
     }

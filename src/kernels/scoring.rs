@@ -4,8 +4,9 @@ use super::Workgroup;
 use crate::{
     dtype::DType,
     shader::{
-        ALIBI, BIAS, BLOCK, BLOCK_DENSE, BLOCK_LENGTHS, BLOCK_MASK, BLOCK_PACKED, CLASSES, HEADS, KEEP, NO_ALIBI,
-        NO_BIAS, NO_BLOCK_MASK, NO_CLASSES, NO_KEEP, NO_SOFTCAP, PARAMS, ROW_GROUPS, ROWS, SCORE, SOFTCAP, Text,
+        ADDITIVE, ALIBI, BIAS, BLOCK, BLOCK_DENSE, BLOCK_LENGTHS, BLOCK_MASK, BLOCK_PACKED, CLASSES, DOT, GRID,
+        GRID_BIAS, HEAD_SCALES, HEADS, KEEP, NO_ALIBI, NO_BIAS, NO_BLOCK_MASK, NO_CLASSES, NO_GRID, NO_GRID_BIAS,
+        NO_HEAD_SCALES, NO_KEEP, NO_SOFTCAP, PARAMS, ROW_GROUPS, ROWS, SCORE, SOFTCAP, Text,
     },
     spec::Spec,
 };
@@ -21,6 +22,13 @@ enum Lengths {
     Packed,
 }
 
+/// How keys are near queries of a grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Places {
+    windows: bool,
+    biased: bool,
+}
+
 /// The parts that a score is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Scoring {
@@ -34,6 +42,9 @@ pub(super) struct Scoring {
     classes: bool,
     /// Whether a block has the rows of all heads that share keys.
     grouped: bool,
+    additive: bool,
+    head_scales: bool,
+    grid: Option<Places>,
 }
 
 impl Scoring {
@@ -47,7 +58,9 @@ impl Scoring {
         let keep = spec.keep.map(|_| spec.types.keep);
         let block = spec.block_mask.map(|form| form.block);
         let (softcap, alibi, classes) = (spec.softcap.is_some(), spec.alibi.is_some(), spec.is_masked());
-        Self { lengths, softcap, alibi, bias, keep, block, classes, grouped: false }
+        let (additive, head_scales) = (spec.additive, spec.head_scales);
+        let grid = spec.grid.map(|grid| Places { windows: grid.shift.is_some(), biased: grid.biased });
+        Self { lengths, softcap, alibi, bias, keep, block, classes, grouped: false, additive, head_scales, grid }
     }
 
     /// For kernels with so many rows in a block: where one head has fewer, those of all heads that share keys fill it.
@@ -62,12 +75,12 @@ impl Scoring {
     /// Only what makes a score before bias and ALiBi; and before the softcap too unless `capped`.
     pub(super) const fn raw(self, capped: bool) -> Self {
         let softcap = self.softcap && capped;
-        Self { softcap, alibi: false, bias: None, keep: None, block: None, classes: false, ..self }
+        Self { softcap, alibi: false, bias: None, keep: None, block: None, classes: false, grid: None, ..self }
     }
 
     /// Only what masks in memory say.
     pub(super) const fn masks(self) -> Self {
-        Self { softcap: false, alibi: false, classes: false, ..self }
+        Self { softcap: false, alibi: false, classes: false, additive: false, head_scales: false, grid: None, ..self }
     }
 
     /// Whether each pair has numbers of its own: a bias, a keep-mask.
@@ -83,7 +96,12 @@ impl Scoring {
 
     /// Whether the parts read the workspace.
     pub(super) const fn reads_workspace(&self) -> bool {
-        self.alibi || self.classes || !matches!(self.lengths, Lengths::Same)
+        matches!(self.grid, Some(Places { biased: true, .. }))
+            || self.alibi
+            || self.classes
+            || self.additive
+            || self.head_scales
+            || !matches!(self.lengths, Lengths::Same)
     }
 
     pub(super) fn join(&self, text: Text, workgroup: Workgroup) -> Text {
@@ -100,6 +118,10 @@ impl Scoring {
         };
         let places: &[&str] = if self.grouped { &[ROW_GROUPS] } else { &[HEADS, ROWS] };
         let text = self.block.into_iter().fold(text, |text, block| text.constant("BLOCK", block));
+        let text = match self.grid {
+            Some(Places { windows, .. }) => text.flag("WINDOWS", windows),
+            None => text,
+        };
         text.constant("BR", workgroup.rows)
             .constant("BC", workgroup.keys)
             .flag("MASKED", self.is_paired() || self.block.is_some())
@@ -108,12 +130,16 @@ impl Scoring {
             .join(&[
                 PARAMS,
                 SCORE,
+                if self.additive { ADDITIVE } else { DOT },
+                if self.head_scales { HEAD_SCALES } else { NO_HEAD_SCALES },
                 if self.softcap { SOFTCAP } else { NO_SOFTCAP },
                 if self.alibi { ALIBI } else { NO_ALIBI },
                 if self.bias.is_some() { BIAS } else { NO_BIAS },
                 if self.keep.is_some() { KEEP } else { NO_KEEP },
                 if self.block.is_some() { BLOCK_MASK } else { NO_BLOCK_MASK },
                 if self.classes { CLASSES } else { NO_CLASSES },
+                if self.grid.is_some() { GRID } else { NO_GRID },
+                if self.grid.is_some_and(|grid| grid.biased) { GRID_BIAS } else { NO_GRID_BIAS },
                 BLOCK,
                 lengths,
             ])

@@ -9,8 +9,10 @@ use crate::{
     divergence::Divergence,
     dtype::DType,
     embed::Embed,
+    grid::Grid,
     layout::Layout,
     linear::{Activation, Linear},
+    locate::Locate,
     mask::{Align, Mask},
     measures::{MapOf, Measures, Pool},
     merge::Merge,
@@ -140,7 +142,17 @@ fn features() -> Vec<Spec> {
         one.clone().packed(3),
         few.clone(),
         few.clone().keep(Layout { offset: 0, batch: 0, head: 900, row: 300 }, 300),
-        few.weights().sinks().lse(),
+        few.clone().weights().sinks().lse(),
+        spec.clone().additive().head_scales().scores(ScoreStage::Scaled),
+        spec.clone().additive().weights().scores(ScoreStage::Capped),
+        spec.clone().head_scales(),
+        placed(shape, Grid::neighbourhood(5, 60, 3)),
+        placed(shape, Grid::neighbourhood(5, 60, 3).biased()).weights().scores(ScoreStage::Masked),
+        placed(shape, Grid::windows(5, 60, 4, 2).biased()).weights(),
+        placed(shape, Grid::windows(1, 3, 2, 1).biased()),
+        Spec::new(odd).additive().kv_type(DType::F16),
+        few.clone().additive(),
+        one.clone().additive().packed(3),
         one.bias(square, 300).keep(square, 300).alibi(Slopes::Head).align(Align::End).packed(3).sinks().weights(),
     ]);
     for angles in [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows] {
@@ -157,6 +169,12 @@ fn features() -> Vec<Spec> {
     all.into_iter().chain(shared).collect()
 }
 
+/// A grid of places.
+fn placed(shape: Shape, grid: Grid) -> Spec {
+    let places = grid.rows * grid.columns;
+    Spec::new(Shape { q_len: places, kv_len: places, ..shape }).grid(grid)
+}
+
 fn others() -> Vec<Problem> {
     let divergence = Divergence::new([2, 2, 33, 300]);
     let mut all = [divergence.clone(), divergence.shared_buffer()].map(Problem::from).to_vec();
@@ -164,6 +182,8 @@ fn others() -> Vec<Problem> {
         for dim in [64, 6] {
             let merge = Merge::new(3, [2, 2, 33, dim]).out_type(half);
             all.extend([merge.clone(), merge.lse().sinks()].map(Problem::from));
+            let locate = Locate::new([2, 2, 33, dim], dim / 2, 9).k_type(half).out_type(half);
+            all.extend([locate.clone(), locate.shared_buffer()].map(Problem::from));
             for angles in [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows] {
                 let rotary = Rotary { dim: 6, pairs: Pairs::Halves, angles };
                 let rope = Rope::new([2, 2, 33, dim], rotary).q_type(half).out_type(half);

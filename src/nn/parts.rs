@@ -205,7 +205,7 @@ impl Embedding {
 pub fn sinusoids(count: u32, dim: u32) -> Vec<f32> {
     let one = |position: u32, d: u32| {
         let angle = f64::from(position) / 10000f64.powf(f64::from(d / 2 * 2) / f64::from(dim));
-        (if d % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
+        (if d.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
     };
     (0..count).flat_map(|position| (0..dim).map(move |d| one(position, d))).collect()
 }

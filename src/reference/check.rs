@@ -8,6 +8,7 @@ use super::{
     exact,
     formula::Sum,
     linear::{layer, naive_linear},
+    locate::{located, naive_locate},
     measures::check_measures,
     merge::{merged, naive_merge},
     naive::naive_by,
@@ -129,6 +130,10 @@ pub fn check(problem: impl Into<Problem>, inputs: &Inputs<'_>, outputs: &Outputs
             return check_kinds((Tensor::Divergence, 2), outputs, &oracle, &naive, least);
         }
         Problem::Rope(rope) => (Outputs::of(turned(rope, inputs)), Box::new(|_| naive_rope(rope, inputs))),
+        Problem::Locate(locate) => {
+            let oracle = Outputs::of(located(locate, inputs, Sum::Forwards));
+            (oracle, Box::new(|sum| naive_locate(locate, inputs, sum)))
+        }
         Problem::Merge(merge) => {
             (merged(merge, inputs, Sum::Forwards), Box::new(|sum| naive_merge(merge, inputs, sum)))
         }

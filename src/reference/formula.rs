@@ -47,16 +47,16 @@ impl Sum {
         if self == Self::Magnitudes { highest.abs() + sum.ln().abs() } else { highest + sum.ln() }
     }
 
-    fn dot<T: Real>(self, a: &[f32], b: &[f32]) -> T {
-        let products = a.iter().zip(b).map(|(&a, &b)| T::from(a) * T::from(b));
-        if self == Self::Backwards { products.rev().sum() } else { products.sum() }
+    fn sum<T: Real>(self, terms: Vec<T>) -> T {
+        let terms = terms.into_iter();
+        if self == Self::Backwards { terms.rev().sum() } else { terms.sum() }
     }
 }
 
 /// A row: scores, their softmax, the sum of values.
 pub(super) fn row<T: Real>(query: &Query<'_>, order: Sum) -> Row<T> {
     let spec = query.operands.spec;
-    let scores = query.scores(ScoreStage::Masked, |q, k| order.dot(q, k));
+    let scores = query.scores(ScoreStage::Masked, |terms| order.sum(terms));
     let seen = order.of(query.seen().map(|j| j as usize));
     let highest = seen.iter().map(|&j| scores[j]).fold(T::NEG_INFINITY, T::max);
     let mut weights = vec![T::default(); scores.len()];
@@ -72,7 +72,7 @@ pub(super) fn row<T: Real>(query: &Query<'_>, order: Sum) -> Row<T> {
     }
     let scores = match spec.scores {
         None | Some(ScoreStage::Masked) => scores,
-        Some(stage) => query.scores(stage, |q, k| order.dot(q, k)),
+        Some(stage) => query.scores(stage, |terms| order.sum(terms)),
     };
     Row { out, lse: order.lse(highest, sum), weights, scores }
 }

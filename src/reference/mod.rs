@@ -2,8 +2,9 @@
 //!
 //! [`attention`] is the oracle: `f64`, written from the formula, slow and easy to believe. It reads every input as a device
 //! holds it, rounded to the tensor's element type, and rounds nothing after that but what is appended to a cache. [`rope`],
-//! [`merge`], [`measures`], [`divergence`], [`linear`], [`norm`] and [`embed`] are the oracles of the other problems. [`naive`] is the same formula in f32, whose error says what f32 and the type
-//! of out cost; [`Tolerance`] is made of the two, and [`check`] holds all outputs of a problem to it. [`tiled`] is the twin of
+//! [`merge`], [`measures`], [`divergence`], [`locate`](locate()), [`linear`], [`norm`] and [`embed`] are the oracles of the other
+//! problems. [`naive`] is the same formula in f32, whose error says what f32 and the type of out cost; [`Tolerance`] is made of the
+//! two, and [`check`] holds all outputs of a problem to it. [`tiled`] is the twin of
 //! the forward kernels: same tiles, same order.
 
 mod check;
@@ -11,6 +12,7 @@ mod divergence;
 mod embed;
 mod formula;
 mod linear;
+mod locate;
 mod measures;
 mod merge;
 mod naive;
@@ -28,6 +30,7 @@ pub use self::{
     divergence::divergence,
     embed::embed,
     linear::linear,
+    locate::locate,
     measures::measures,
     merge::merge,
     naive::naive,

@@ -25,6 +25,9 @@ pub(super) struct Operands<'a> {
     pub(super) block_mask: &'a [u32],
     slopes: &'a [f32],
     sinks: &'a [f32],
+    score_weights: Option<Stored<'a, f32>>,
+    head_scales: &'a [f32],
+    grid_bias: Option<Stored<'a, f32>>,
 }
 
 /// A batch item or packed sequence: its rows among those of q and k.
@@ -51,6 +54,9 @@ pub(super) struct Query<'a> {
     pub(super) scale: f32,
     pub(super) slope: Option<f32>,
     pub(super) sink: Option<f32>,
+    /// Of additive scores, a number for each element.
+    pub(super) weights: Option<&'a [f32]>,
+    pub(super) head_scale: Option<f32>,
     pub(super) head: u32,
     /// Batch item and key head.
     kv_head: (u32, u32),
@@ -62,8 +68,8 @@ impl<'a> Operands<'a> {
         let floats = |tensor| spec.view(tensor).map(|view| Stored::floats(view, inputs));
         let [q, k, v] = [Tensor::Q, Tensor::K, Tensor::V].map(|tensor| floats(tensor).expect("it has q, k and v"));
         let keep = spec.view(Tensor::Keep).map(|view| Stored::bools(view, inputs));
-        let [slopes, sinks] = [Tensor::Slopes, Tensor::Sinks].map(|tensor| inputs.get_floats(tensor));
-        let block_mask = inputs.get_words(Tensor::BlockMask);
+        let [slopes, sinks, head_scales] =
+            [Tensor::Slopes, Tensor::Sinks, Tensor::HeadScales].map(|tensor| inputs.get_floats(tensor));
         let mut operands = Self {
             spec,
             items: items(spec, inputs),
@@ -72,9 +78,12 @@ impl<'a> Operands<'a> {
             v,
             bias: floats(Tensor::Bias),
             keep,
-            block_mask,
+            block_mask: inputs.get_words(Tensor::BlockMask),
             slopes,
             sinks,
+            score_weights: floats(Tensor::ScoreWeights),
+            head_scales,
+            grid_bias: floats(Tensor::GridBias),
         };
         if let Some(append) = spec.append {
             operands.append::<T>(append, inputs);
@@ -117,6 +126,7 @@ impl<'a> Operands<'a> {
             operands: self,
             item: &self.items[n],
             i,
+            head,
             kv_head: (batch, head / (shape.q_heads / shape.kv_heads)),
             q: self.q.row(place),
             bias: self.bias.as_ref().map(|bias| bias.row(place)),
@@ -124,7 +134,8 @@ impl<'a> Operands<'a> {
             scale: self.spec.scale_or_default(),
             slope,
             sink: self.sinks.get(head as usize).copied(),
-            head,
+            weights: self.score_weights.as_ref().map(|weights| weights.row((0, 0, head))),
+            head_scale: self.head_scales.get(head as usize).copied(),
         })
     }
 
@@ -163,6 +174,15 @@ impl Query<'_> {
     pub(super) fn key(&self, j: u32) -> &[f32] {
         let (batch, head) = self.kv_head;
         self.operands.k.row((batch, head, j))
+    }
+
+    /// The bias of where key `j` lies in a grid, which the query sees.
+    pub(super) fn grid_bias(&self, j: u32) -> Option<f32> {
+        let (grid, bias) = (self.operands.spec.grid?, self.operands.grid_bias.as_ref()?);
+        let from_query = |j: u32, i: u32| (j + grid.window - 1).checked_sub(i);
+        let y = from_query(j / grid.columns, self.i / grid.columns)?;
+        let x = from_query(j % grid.columns, self.i % grid.columns)?;
+        bias.row((0, self.head, y)).get(x as usize).copied()
     }
 
     pub(super) fn value(&self, j: u32) -> &[f32] {

@@ -86,7 +86,7 @@ fn visit(query: &Query<'_>, tiles: Tiles) -> Row<f32> {
     let first = band.keys(row0, kv_len).start / tiles.keys * tiles.keys;
     let end = band.keys((row0 + tiles.rows).min(q_len) - 1, kv_len).end;
     let score = |j: u32| {
-        let product: f32 = query.q.iter().zip(query.key(j)).map(|(q, k)| q * k).sum();
+        let product: f32 = query.terms::<f32>(j).into_iter().sum();
         query.score(ScoreStage::Masked, j, product).max(LOWEST) * LOG2_E
     };
     let mut row = Running { highest: FLOOR, sum: 0.0 };

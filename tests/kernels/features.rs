@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use wgpu_attention::{
-    Algorithm, Angles, Attention, Caps, DType, Error, Gpu, Layout, Mask, Order, Pairs, Rotary, ScoreStage, Shape,
+    Algorithm, Angles, Attention, Caps, DType, Error, Gpu, Grid, Layout, Mask, Order, Pairs, Rotary, ScoreStage, Shape,
     Slopes, Spec, Tensor,
 };
 
@@ -64,6 +64,9 @@ pub(crate) fn draw(n: u64) -> Drawn {
     scoring(&mut drawn, &mut rng);
     stored(&mut drawn, &mut rng);
     wanted(&mut drawn, &mut rng);
+    drawn.maybe(&mut rng, "additive scores", Spec::additive);
+    drawn.maybe(&mut rng, "factors of heads", Spec::head_scales);
+    places(&mut drawn, &mut rng);
     drawn
 }
 
@@ -104,6 +107,23 @@ fn scoring(drawn: &mut Drawn, rng: &mut fastrand::Rng) {
     drawn.maybe(rng, "keep", |spec| spec.keep(layout, columns).keep_type(dtype));
     let form = block_form(drawn.spec.shape(), [16, 16, 32, 64, 128, 256][rng.usize(..6)], rng.bool());
     drawn.maybe(rng, "block mask", |spec| spec.block_mask(form));
+}
+
+/// A grid, where there are as many queries as keys and no lengths.
+fn places(drawn: &mut Drawn, rng: &mut fastrand::Rng) {
+    let Shape { q_len: len, kv_len, .. } = *drawn.spec.shape();
+    let rows = (1..=len).filter(|&rows| len.is_multiple_of(rows) && rng.bool()).last().unwrap_or(1);
+    let columns = len / rows;
+    let odd = rng.u32(0..rows.min(columns).div_ceil(2)) * 2 + 1;
+    let window = rng.u32(1..6);
+    let grid = match rng.bool() {
+        true => Grid::neighbourhood(rows, columns, odd),
+        false => Grid::windows(rows, columns, window, rng.u32(..window)),
+    };
+    let grid = if rng.bool() { grid.biased() } else { grid };
+    if len == kv_len && drawn.spec.clone().grid(grid).check().is_ok() {
+        drawn.add("a grid", |spec| spec.grid(grid));
+    }
 }
 
 /// A layout of pairs in which some dimensions are broadcast, and sometimes the last columns are missing.

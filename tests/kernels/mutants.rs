@@ -1,8 +1,8 @@
 //! Kernels with one fault each must be caught: the tests of tests/kernels can fail.
 
 use wgpu_attention::{
-    Algorithm, Align, Angles, BlockMask, Caps, DType, DeviceKind, Divergence, Gpu, Layout, MapOf, Mask, Measures,
-    Pairs, Pool, Problem, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor, View,
+    Algorithm, Align, Angles, BlockMask, Caps, DType, DeviceKind, Divergence, Gpu, Grid, Layout, Locate, MapOf, Mask,
+    Measures, Pairs, Pool, Problem, Rotary, ScoreStage, Shape, Slopes, Spec, Tensor, View,
     kernels::{Choice, Program},
     reference,
 };
@@ -29,7 +29,7 @@ pub(crate) const fn mutant(what: &'static str, old: &'static str, new: &'static 
 }
 
 const TILE: [Mutant; 15] = [
-    mutant("scale 1 % off", "product * params.scale", "product * params.scale * 1.01"),
+    mutant("scale 1 % off", "return params.scale;", "return params.scale * 1.01;"),
     mutant("one key too few at the right", "params.band_hi + 1", "params.band_hi"),
     mutant("one key too many at the right", "params.band_hi + 1", "params.band_hi + 2"),
     mutant("one key too few at the left", "+ params.band_lo;", "+ params.band_lo + 1;"),
@@ -229,6 +229,55 @@ const CUT: [Mutant; 6] = [
     mutant("rows of no sequence merged", "if !exists(row) { return; }", ""),
 ];
 
+const SCORE: [Mutant; 6] = [
+    mutant("weights of another head", "head_of(tile, query) * HEAD_DIM", "0 * HEAD_DIM"),
+    mutant("tanh ends early", "vec4(-8.2), vec4(8.2)", "vec4(-1.5), vec4(1.5)"),
+    mutant("tanh a little off", "vec4(2.163729e-5)", "vec4(2.2e-5)"),
+    mutant("one weight of four forgotten", "fma(weight.w, a.w, ", "fma(0.0, a.w, "),
+    mutant("factor of another head", "params.head_scales_at + head_of(tile, query)", "params.head_scales_at"),
+    mutant("factor in the place of the scale", "return params.scale * bitcast", "return bitcast"),
+];
+
+const LOCATE: [Mutant; 6] = [
+    mutant("filters beside the middle", "let reach = (width - 1) / 2", "let reach = width / 4"),
+    mutant("filters turned around", "i % CHANNELS * width + n]", "i % CHANNELS * width + width - 1 - n]"),
+    mutant("the first filter for all", "filters[i % CHANNELS * width", "filters[0 * width"),
+    mutant(
+        "weights of another head",
+        "row_at(params.weights_at, at.batch, at.head, 0)",
+        "row_at(params.weights_at, at.batch, 0, 0)",
+    ),
+    mutant("what is found at another key", "found[i / D4 * CHANNELS + c]", "found[c]"),
+    mutant("the last filter forgotten", "c < params.channels; c++", "c + 1 < params.channels; c++"),
+];
+
+const GRID: [Mutant; 7] = [
+    mutant("neighbourhoods not shifted inwards", "min(max(x, w / 2) - w / 2, n - w)", "max(x, w / 2) - w / 2"),
+    mutant(
+        "tiles of the rows above forgotten",
+        "return Keys(max(keys.first, min(first,",
+        "return Keys(max(keys.first, min(first + 3 * columns,",
+    ),
+    mutant("tiles of the last rows forgotten", "max(end, tile.k_first))", "max(end - 3 * columns, tile.k_first))"),
+    mutant("every column seen", "&& x >= across.x && x < across.y", ""),
+    mutant("rows taken for columns", "reach_of(row % columns, columns)", "reach_of(row / columns, columns)"),
+    mutant("bias of another head", "(head_of(tile, query) * side + y)", "y"),
+    mutant(
+        "bias turned around",
+        "let x = key % columns + params.grid_window - 1 - query.row % columns",
+        "let x = query.row % columns + params.grid_window - 1 - key % columns",
+    ),
+];
+
+const WINDOWS: [Mutant; 2] = [
+    mutant("windows not shifted", "(x + w - params.grid_shift) / w * w + params.grid_shift", "(x + w) / w * w"),
+    mutant(
+        "the first window too long",
+        "vec2(max(end, w) - w, min(end, n))",
+        "vec2(max(end, w) - w, min(max(end, w), n))",
+    ),
+];
+
 const HALVES: [Mutant; 4] = [
     mutant("the other half", "(16 * (i % 2))).x", "(16 * (1 - i % 2))).x"),
     mutant("both halves written", "0xffff0000u >> (16 * (i % 2))", "0u"),
@@ -321,6 +370,12 @@ fn halves() -> Case {
     let shape = Shape { head_dim: 7, value_dim: 5, ..SHAPE };
     let spec = Spec::new(shape).scale(0.3).q_type(DType::F16).kv_type(DType::Bf16).out_type(DType::Bf16);
     Case::random(spec.bias(Layout::broadcast(&[45, 150]).expect("two"), 150).bias_type(DType::F16), 10)
+}
+
+/// Additive scores of elements that are no multiple of four.
+fn additive() -> Case {
+    let spec = Spec::new(Shape { head_dim: 7, ..SHAPE }).scale(0.7).additive().head_scales().lse();
+    Case::random(spec, 15)
 }
 
 /// Few rows of grouped heads, which do not fill a block, and keys enough to be shared by several work items; a maximum that
@@ -426,6 +481,20 @@ fn wrong_scoring_is_caught() {
 
 #[test]
 #[ignore = "needs an adapter"]
+fn wrong_additive_scores_are_caught() {
+    hunt(&additive(), &Caps::webgpu(), &SCORE);
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn wrong_grids_are_caught() {
+    let spec = Spec::new(Shape { q_len: 150, ..SHAPE }).scale(0.3).lse();
+    hunt(&Case::random(spec.clone().grid(Grid::neighbourhood(10, 15, 3).biased()), 18), &Caps::webgpu(), &GRID);
+    hunt(&Case::random(spec.grid(Grid::windows(10, 15, 4, 1)), 19), &Caps::webgpu(), &WINDOWS);
+}
+
+#[test]
+#[ignore = "needs an adapter"]
 fn wrong_masks_are_caught() {
     hunt(&keep(), &Caps::webgpu(), &KEEP);
 }
@@ -464,6 +533,35 @@ fn wrong_merges_are_caught() {
 #[ignore = "needs an adapter"]
 fn wrong_halves_are_caught() {
     hunt(&halves(), &Caps::webgpu(), &HALVES);
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn wrong_locations_are_caught() {
+    let gpu = crate::support::gpu();
+    let locate = Locate::new([2, 4, 45, 20], 5, 8);
+    // A case of these rows and heads; its own tensors are the problem's.
+    let mut case = Case::random(Spec::new(Shape { kv_heads: 4, kv_len: 45, value_dim: 20, ..SHAPE }), 16);
+    case.values.retain(|&tensor, _| tensor == Tensor::K as usize);
+    let mut rng = fastrand::Rng::with_seed(17);
+    for (tensor, count) in [(Tensor::Previous, 2 * 4 * 45), (Tensor::Filters, 5 * 8), (Tensor::FilterWeights, 20 * 5)] {
+        case.values.insert(tensor as usize, Values::Floats((0..count).map(|_| rng.f32()).collect()));
+    }
+    let program = Program::new(&locate, &Caps::webgpu(), Choice::Suggested).expect("a legal problem");
+    let mut compiled = Compiled::new();
+    let mut verdict = |change: &dyn Fn(String) -> String| {
+        let buffers = Buffers::new(&gpu, &case, Problem::from(&locate).views());
+        program::run(&gpu, &program, &buffers, &mut compiled, change);
+        let outputs = buffers.outputs(&gpu, &case)?;
+        reference::check(&locate, &case.inputs(), &outputs).map(drop).map_err(|wrong| wrong.to_string())
+    };
+    verdict(&|text| text).expect("the kernel itself passes");
+    let source = program.kernels[0].shader().source();
+    for Mutant { what, old, new } in &LOCATE {
+        assert!(source.contains(old), "{what}: the kernel has no {old:?}");
+        let why = verdict(&|text| text.replace(old, new)).expect_err(what);
+        println!("caught: {what}: {why}");
+    }
 }
 
 /// All measures, with cells lower and higher than tiles, of one map for each head and of one for all.

@@ -1,8 +1,8 @@
 //! Rotations, merges and comparisons alone, against their oracles, whole and cut into pieces.
 
 use wgpu_attention::{
-    Align, Angles, DType, Data, Divergence, Error, Gpu, Inputs, Layout, Mask, Merge, Order, Outputs, Pairs, Problem,
-    Rope, Rotary, Shape, Spec, Tensor, reference,
+    Align, Angles, DType, Data, Divergence, Error, Gpu, Inputs, Layout, Locate, Mask, Merge, Order, Outputs, Pairs,
+    Problem, Rope, Rotary, Shape, Spec, Tensor, reference,
 };
 
 use crate::{
@@ -71,6 +71,43 @@ fn merges_match_the_oracle() {
         failures.add(|| format!("{merge:?}"), verdict(&gpu, &Problem::from(&merge)));
     }
     failures.finish("merges match the oracle");
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn locations_match_the_oracle() {
+    let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
+    for locate in [
+        Locate::new([2, 3, 21, 64], 10, 201),
+        Locate::new([2, 3, 21, 7], 1, 1).k_layout(gappy(3, 21, 7, 3)).k_type(DType::F16),
+        Locate::new([2, 3, 70, 8], 5, 4).one_alignment().order(Order::Bshd).out_type(DType::F16),
+        Locate::new([1, 2, 33, 5], 70, 3).out_type(DType::Bf16).out_layout(gappy(2, 33, 5, 2)),
+    ] {
+        failures.add(|| format!("{locate:?}"), verdict(&gpu, &Problem::from(&locate)));
+    }
+    failures.finish("locations match the oracle");
+}
+
+/// Steps of a decoder that looks where it looked before: each step's weights are the next one's previous ones.
+#[test]
+#[ignore = "needs an adapter"]
+fn location_aware_steps_match_the_oracle() {
+    let gpu = crate::support::gpu();
+    let shape = Shape { batch: 2, q_heads: 2, kv_heads: 2, q_len: 1, kv_len: 50, head_dim: 12, value_dim: 6 };
+    let (locate, spec) = (Locate::new([2, 2, 50, 12], 4, 9), Spec::new(shape).additive().weights());
+    let [k, v, w] = [(2 * 2 * 50 * 12, 1), (2 * 2 * 50 * 6, 2), (2 * 12, 3)].map(|(n, seed)| numbers(n, seed));
+    let (filters, filter_weights) = (numbers(4 * 9, 4), numbers(12 * 4, 5));
+    let mut previous = vec![0.0; 2 * 2 * 50];
+    for step in 0..4 {
+        let inputs = Inputs::default().set(Tensor::K, Data::Floats(&k)).locate(&previous, &filters, &filter_weights);
+        let located = gpu.run(&locate, &inputs).expect("it runs");
+        reference::check(&locate, &inputs, &located).unwrap_or_else(|wrong| panic!("step {step}: {wrong}"));
+        let q = numbers(2 * 2 * 12, 10 + step);
+        let inputs = Inputs::new(&q, &located.out, &v).score_weights(&w);
+        let outputs = gpu.run(&spec, &inputs).expect("it runs");
+        reference::check(&spec, &inputs, &outputs).unwrap_or_else(|wrong| panic!("step {step}: {wrong}"));
+        previous = outputs.weights.expect("asked for");
+    }
 }
 
 /// Attention over three ranges of the keys, one of which most rows do not see, merged: the same as over all of them.

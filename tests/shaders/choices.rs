@@ -8,10 +8,11 @@ use super::{KERNELS, Reflected};
 
 /// Parts of every kernel that goes through queries and keys.
 const SCORING: &str = "params score softcap no_softcap alibi no_alibi bias no_bias keep no_keep block_mask no_block_mask classes no_classes \
-                       heads rows block block_dense block_lengths block_packed workspace half lanes pairs state";
+                       heads rows block block_dense block_lengths block_packed workspace half lanes pairs state dot head_scales \
+                       no_head_scales grid no_grid grid_bias no_grid_bias";
 
 /// And of those that look at pairs a second time.
-const SECOND: &str = "tile_scores row_scores row_alone row_shuffle";
+const SECOND: &str = "additive tile_scores row_scores row_alone row_shuffle";
 
 /// And of those that make one pass.
 const FORWARD: &str = "row_groups sinks no_sinks softmax_row lse no_lse no_state no_out no_v finish";
@@ -19,15 +20,16 @@ const FORWARD: &str = "row_groups sinks no_sinks softmax_row lse no_lse no_state
 /// The files of shaders/ that some text of a kernel holds, beside its own.
 fn parts(kernel: &str) -> String {
     match kernel {
-        "tile" => format!("{SCORING} {FORWARD} columns row_alone tile_scores tile_values no_values"),
-        "row" => format!("{SCORING} {FORWARD} columns row_alone row_shuffle"),
-        "decode" => format!("{SCORING} {FORWARD} few_rows"),
+        "tile" => format!("{SCORING} {FORWARD} additive columns row_alone tile_scores tile_values no_values"),
+        "row" => format!("{SCORING} {FORWARD} additive columns row_alone row_shuffle"),
+        "decode" => format!("{SCORING} {FORWARD} additive few_rows"),
         "matrix" => format!("{SCORING} {FORWARD}"),
         "scores" => format!("{SCORING} {SECOND} raw weigh weights"),
         "measure" | "receive" | "pool" => format!("{SCORING} {SECOND}"),
-        "top" => format!("{SCORING} few_rows"),
+        "top" => format!("{SCORING} additive few_rows"),
         "clear" => "params".into(),
-        "classify" => "params score no_softcap no_alibi bias no_bias keep no_keep block_mask no_block_mask no_classes heads rows row_groups \
+        "classify" => "params score dot no_head_scales no_grid no_grid_bias no_softcap no_alibi bias no_bias keep no_keep block_mask \
+                       no_block_mask no_classes heads rows row_groups \
                        block block_dense block_lengths block_packed workspace"
             .into(),
         "merge" => {
@@ -45,6 +47,7 @@ fn parts(kernel: &str) -> String {
             .into(),
         "norm" => "params gain no_gain shift no_shift residual no_residual half".into(),
         "embed" => "params places no_places half".into(),
+        "locate" => "params heads half".into(),
         _ => panic!("a new kernel: list its parts here"),
     }
 }
@@ -108,6 +111,7 @@ fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
         ],
         "classify" => &[("BIAS_TYPE", "0 1 2"), ("KEEP_BITS", "1 8"), ("BLOCK", "16 64 256"), ("PAIRED", "false true")],
         "merge" => &[("parts", "f32 vec4<f32>"), ("out", WRITTEN), ("PARTS_ARE_SUMS", "false true")],
+        "locate" => &[("k", READ), ("out", WRITTEN)],
         "rotary" => &[("q", READ), ("out", WRITTEN), ("INTERLEAVED", "false true")],
         "linear" => &[
             ("x", READ),

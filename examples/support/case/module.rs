@@ -30,7 +30,7 @@ pub(super) struct Module {
     /// Sizes and numbers: query, key and value, or the source alone.
     sequences: Vec<([u32; 3], Vec<f32>)>,
     /// State dict.
-    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+    tensors: Vec<Named>,
     padding: Option<Vec<bool>>,
     mask: Option<Masked>,
     /// Shapes of out and of the weights.
@@ -132,8 +132,11 @@ fn masked(inputs: &mut Inputs<'_>, name: &str, all: [u32; 3]) -> Result<Option<M
     }))
 }
 
+/// Name, shape and numbers of a tensor.
+type Named = (String, Vec<usize>, Vec<f32>);
+
 /// All that is left, by the names of a state dict.
-fn state_dict(inputs: &mut Inputs<'_>) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+fn state_dict(inputs: &mut Inputs<'_>) -> Result<Vec<Named>> {
     let read = |name: String, view: TensorView<'_>| {
         let floats = file::any_floats(&view)?;
         Ok((dotted(&name).into_owned(), view.shape().to_vec(), floats))

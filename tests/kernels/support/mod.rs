@@ -151,7 +151,14 @@ fn draw(spec: &Spec, view: &View, rng: &mut fastrand::Rng) -> Values {
     };
     match view.tensor {
         Tensor::Q | Tensor::K | Tensor::NewK | Tensor::Sinks => floats(2.0),
-        Tensor::V | Tensor::NewV | Tensor::Slopes | Tensor::Cos | Tensor::Sin => floats(1.0),
+        Tensor::V
+        | Tensor::NewV
+        | Tensor::ScoreWeights
+        | Tensor::HeadScales
+        | Tensor::GridBias
+        | Tensor::Slopes
+        | Tensor::Cos
+        | Tensor::Sin => floats(1.0),
         Tensor::Bias => {
             let mut data = vec![f32::NAN; extent];
             // Extremes would hide faults in the scores that are themselves compared.
