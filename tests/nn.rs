@@ -1,10 +1,10 @@
 //! Layers: state dicts that are wrong are refused by name, tapes keep their memory small, caches give what whole sequences give.
 
 use wgpu_attention::{
-    Activation, Attention, DType, Error, Gpu,
+    Activation, Angles, Attention, DType, Error, Gpu, Pairs, Rotary,
     nn::{
-        Encoder, EncoderLayer, GiveWeights, Heads, LayerConfig, Linear, MultiHeadAttention, Sight, Tape, Transformer,
-        TransformerConfig, Value, Weights, sinusoids,
+        Encoder, EncoderLayer, GiveWeights, GroupedHeads, GroupedQueryAttention, Heads, LayerConfig, Linear,
+        MultiHeadAttention, Sight, Tape, Transformer, TransformerConfig, Value, Weights, rotary_angles, sinusoids,
     },
     wgpu,
 };
@@ -244,4 +244,60 @@ fn sinusoids_are_those_of_the_paper() {
     approx::assert_relative_eq!(all[2 * 6 + 4], angle.sin() as f32, max_relative = 1e-6);
     approx::assert_relative_eq!(all[2 * 6 + 5], angle.cos() as f32, max_relative = 1e-6);
     assert_eq!(all[..6], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+}
+
+/// A prompt at once and then tokens one by one are what all tokens at once are.
+#[test]
+#[ignore = "needs an adapter"]
+fn grouped_queries_over_a_cache_are_the_whole_at_once() {
+    const DIM: u32 = 24;
+    let gpu = Gpu::new().expect("an adapter");
+    let sizes = GroupedHeads { embed_dim: DIM, heads: 4, kv_heads: 2, head_dim: 8 };
+    let state = vec![
+        tensor("q_proj.weight", &[32, 24]),
+        tensor("k_proj.weight", &[16, 24]),
+        tensor("v_proj.weight", &[16, 24]),
+        tensor("o_proj.weight", &[24, 32]),
+    ];
+    let mut loaded = weights(gpu.attention(), &state);
+    let rotary = |angles| Rotary { dim: 8, pairs: Pairs::Halves, angles };
+    let layer = GroupedQueryAttention::load(&mut loaded, "", sizes, rotary(Angles::Appended { positions: 12 }));
+    let layer = layer.expect("it fits");
+    let rows = GroupedQueryAttention::load(&mut loaded, "", sizes, rotary(Angles::Rows)).expect_err("of no cache");
+    assert_eq!(rows.to_string(), "a cache does not go with angles other than those of appended keys");
+    let (_, _, x) = tensor("x", &[2 * 9, DIM as usize]);
+    let [cos, sin] = rotary_angles(12, 8, 10000.0);
+
+    // Of two batch items, `len` tokens at a time.
+    let run = |lens: &[u32]| -> Vec<f32> {
+        let mut tape = Tape::new(gpu.attention());
+        let cache = layer.cache(&mut tape, [2, 12]);
+        let angles = [&cos, &sin].map(|table| tape.constant(12, 4, DType::F32, table));
+        let mut sections = Vec::new();
+        for &len in lens {
+            let (first, x) = (tape.steps(), tape.input(2 * len, DIM, DType::F32));
+            let out = layer.record(&mut tape, x, (&cache, angles), Some(x)).expect("it fits");
+            sections.push((first..tape.steps(), x, tape.keep(out), len));
+        }
+        let forward = tape.finish().expect("it plans");
+        let (mut done, mut all) = (0_u32, vec![0.0; 2 * 9 * DIM as usize]);
+        let places = |batch: u32, done: u32, len: u32| {
+            ((batch * 9 + done) * DIM) as usize..((batch * 9 + done + len) * DIM) as usize
+        };
+        for (steps, input, out, len) in sections {
+            let new: Vec<f32> = (0..2).flat_map(|batch| x[places(batch, done, len)].to_vec()).collect();
+            gpu.queue().write_buffer(forward.buffer(input), 0, bytemuck::cast_slice(&new));
+            gpu.queue().write_buffer(forward.buffer(cache.lens), 0, bytemuck::cast_slice(&[done; 2]));
+            submit(&gpu, |encoder| forward.encode_steps(encoder, steps).expect("they are there"));
+            let got: Vec<f32> = gpu.read(forward.buffer(out)).expect("it is there");
+            for (batch, got) in (0..2).zip(got.chunks((len * DIM) as usize)) {
+                all[places(batch, done, len)].copy_from_slice(got);
+            }
+            done += len;
+        }
+        all
+    };
+    for (a, b) in run(&[9]).iter().zip(run(&[4, 1, 1, 3])) {
+        approx::assert_abs_diff_eq!(*a, b, epsilon = 1e-5);
+    }
 }

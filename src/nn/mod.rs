@@ -31,6 +31,7 @@
 
 mod decoder;
 mod encoder;
+mod grouped_query;
 mod multi_head;
 mod parts;
 mod tape;
@@ -40,6 +41,7 @@ mod weights;
 pub use self::{
     decoder::{Cache, Decoder, DecoderLayer},
     encoder::{Encoder, EncoderLayer, FeedForward, LayerConfig},
+    grouped_query::{GroupedCache, GroupedHeads, GroupedQueryAttention, rotary_angles},
     multi_head::{Attended, GiveWeights, Heads, Measured, MultiHeadAttention, Sight},
     parts::{Embedding, LayerNorm, Linear, sinusoids},
     tape::{Forward, Tape, Value},
