@@ -200,6 +200,7 @@ if [ -n "${WGPU_ATTENTION_MODEL:-}" ]; then
   step cargo run --release --example heatmap -- --model "$WGPU_ATTENTION_MODEL" --out target/heatmap
 fi
 step cargo run --release --example translate
+step cargo run --release --example decode -- --tokens 16
 step cargo run --release --example graph_attention -- --papers 1024
 step cargo run --release --example bench -- --shapes P7
 say "all passed in $SECONDS s"
