@@ -32,7 +32,7 @@ use patches::{Preparation, Tiles};
 use published::{Answer, Seen};
 use serde_json::json;
 use wgpu_attention::{
-    Gpu, Inputs, Measures, Order, Shape, Spec,
+    Gpu, Grid as Places, Inputs, Measures, Order, Shape, Spec,
     inspect::{self, Grid},
 };
 
@@ -135,15 +135,26 @@ fn by_descriptors(gpu: &Gpu, options: &Options, (name, file): (&str, &[u8])) -> 
     let picture = Preparation::default().picture(file)?;
     let tiles = Tiles::new(&picture, 16);
     let [q, k] = tiles.descriptors();
-    let seen = compare(gpu, &q, &k)?;
-    println!("no model    patches are compared by {}", patches::DESCRIPTORS.join(", "));
-    let note = format!("No model: heads compare the {} of patches.", patches::DESCRIPTORS.join(", the "));
     let grid = tiles.grid();
+    let [columns, rows] = grid.size();
+    let kinds = [
+        None,
+        Some(Places::neighbourhood(rows, columns, NEIGHBOURHOOD)),
+        Some(Places::windows(rows, columns, WINDOW, SHIFT)),
+    ];
+    let layers = kinds.into_iter().map(|kind| compare(gpu, &q, &k, kind)).collect::<Result<Vec<_>>>()?;
+    println!("no model    patches are compared by {}", patches::DESCRIPTORS.join(", "));
+    let note = format!(
+        "No model: heads compare the {} of patches. In layer 0 a patch sees all others, in layer 1 the {NEIGHBOURHOOD} x {NEIGHBOURHOOD} \
+         around it (neighbourhood attention, Hassani et al. 2023), in layer 2 those of its window of {WINDOW} x {WINDOW}, shifted by \
+         {SHIFT} (Liu et al. 2021).",
+        patches::DESCRIPTORS.join(", the "),
+    );
     let gallery = Gallery {
         title: &format!("{name}, no model: descriptors of patches compared"),
         note: &note,
         tokens: &names(&[], grid),
-        layers: &[seen],
+        layers: &layers,
         heads: &patches::DESCRIPTORS,
         hidden: &k,
         picture: Some((&patches::png(&picture)?, grid)),
@@ -155,13 +166,19 @@ fn by_descriptors(gpu: &Gpu, options: &Options, (name, file): (&str, &[u8])) -> 
     gallery.write()
 }
 
-/// Attention of descriptors: where each patch finds what is like it.
-fn compare(gpu: &Gpu, q: &[f32], k: &[f32]) -> Result<Seen> {
+/// Patches that a patch sees along a side, around it and in its window, and where windows start.
+const NEIGHBOURHOOD: u32 = 5;
+const WINDOW: u32 = 7;
+const SHIFT: u32 = 3;
+
+/// Attention of descriptors: where each patch finds what is like it, among all or those of a kind of places.
+fn compare(gpu: &Gpu, q: &[f32], k: &[f32], kind: Option<Places>) -> Result<Seen> {
     let (heads, dim) = (patches::DESCRIPTORS.len() as u32, patches::DIM as u32);
     let len = q.len() as u32 / (heads * dim);
     let shape =
         Shape { batch: 1, q_heads: heads, kv_heads: heads, q_len: len, kv_len: len, head_dim: dim, value_dim: dim };
     let spec = Spec::new(shape).order(Order::Bshd).weights();
+    let spec = kind.map_or(spec.clone(), |kind| spec.grid(kind));
     let weights = gpu.run(&spec, &Inputs::new(q, k, k))?.weights.unwrap_or_default();
     let measures = Measures::of(&spec).rows().received();
     let measured = gpu.run(&measures, &Inputs::without_values(q, k))?;

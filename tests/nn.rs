@@ -301,3 +301,33 @@ fn grouped_queries_over_a_cache_are_the_whole_at_once() {
         approx::assert_abs_diff_eq!(*a, b, epsilon = 1e-5);
     }
 }
+
+/// Two streams in one softmax are what their rows in one buffer are.
+#[test]
+#[ignore = "needs an adapter"]
+fn streams_are_one_softmax() {
+    let gpu = Gpu::new().expect("an adapter");
+    let state = attention_state("", 24);
+    let mut loaded = weights(gpu.attention(), &state);
+    let layer = MultiHeadAttention::load(&mut loaded, "", Heads::new(24, 3)).expect("it fits");
+    let rows = |name: &str, count: usize| tensor(name, &[count, 24]).2;
+    let (text, image, queries) = (rows("text", 2 * 5), rows("image", 2 * 9), rows("queries", 2 * 4));
+    let both: Vec<f32> = (0..2).flat_map(|b| [&text[b * 120..][..120], &image[b * 216..][..216]].concat()).collect();
+    let sight = Sight::of(2).weights(GiveWeights::Mean);
+    let mut tape = Tape::new(gpu.attention());
+    let [q, text, image, both] = [(8, &queries), (10, &text), (18, &image), (28, &both)]
+        .map(|(count, data)| tape.constant(count, 24, DType::F32, data));
+    let apart = layer.record_streams(&mut tape, q, (&[text, image], None), &sight, None).expect("it fits");
+    let whole = layer.record(&mut tape, [q, both, both], &sight, None).expect("it fits");
+    let refused = layer.record_streams(&mut tape, q, (&[], None), &sight, None).expect_err("of nothing");
+    assert_eq!(refused.to_string(), "the number of streams is 0");
+    let pairs = [(apart.out, whole.out), (apart.weights.expect("asked for"), whole.weights.expect("asked for"))];
+    let pairs = pairs.map(|(a, b)| [tape.keep(a), tape.keep(b)]);
+    let forward = tape.finish().expect("it plans");
+    submit(&gpu, |encoder| forward.encode(encoder));
+    for pair in pairs {
+        let [a, b]: [Vec<f32>; 2] = pair.map(|value| gpu.read(forward.buffer(value)).expect("it is there"));
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6));
+        assert!(a.iter().any(|x| *x != 0.0));
+    }
+}

@@ -234,6 +234,39 @@ impl MultiHeadAttention {
         Ok([linear(&self.k, tape, key)?, linear(&self.v, tape, value)?])
     }
 
+    /// [`record`](Self::record) over several streams in one softmax: text and image patches, for instance, `[batch * len, kdim]` each, that
+    /// serve as keys and as values. Their projections are written beside each other, so that nothing is copied; with `own`, each stream has
+    /// projections of its own. Masks count the keys of all streams of a batch item, one stream after the other.
+    pub fn record_streams(
+        &self,
+        tape: &mut Tape,
+        query: Value,
+        (streams, own): (&[Value], Option<&[[Linear; 2]]>),
+        sight: &Sight,
+        residual: Option<Value>,
+    ) -> Result<Attended, Error> {
+        if let Some(own) = own.filter(|own| own.len() != streams.len()) {
+            return Err(Error::Input { name: "projections", got: own.len(), needs: streams.len() });
+        }
+        let lens = streams.iter().map(|stream| sight.len("stream", stream.rows)).collect::<Result<Vec<_>, _>>()?;
+        let total: u32 = lens.iter().sum();
+        if total == 0 {
+            return Err(Error::Zero { name: "the number of streams" });
+        }
+        let kv = [0, 1].map(|_| tape.value(sight.batch * total, self.sizes.embed_dim, DType::F32));
+        for (which, out) in kv.into_iter().enumerate() {
+            let mut start = 0;
+            for (n, (&stream, &len)) in streams.iter().zip(&lens).enumerate() {
+                let linear = own.map_or([&self.k, &self.v][which], |own| &own[n][which]);
+                for item in 0..sight.batch {
+                    linear.record_into(tape, (stream, item * len), (out, item * total + start), len)?;
+                }
+                start += len;
+            }
+        }
+        self.record_over(tape, query, kv, sight, residual)
+    }
+
     /// [`record`](Self::record) over keys and values that are already projected.
     pub fn record_over(
         &self,

@@ -77,6 +77,35 @@ impl Linear {
     }
 }
 
+impl Linear {
+    /// Rows `from..from + rows` of x into those of `out` from `to` on: `[.., outputs]` f32, which others may write in part.
+    pub(super) fn record_into(
+        &self,
+        tape: &mut Tape,
+        (x, from): (Value, u32),
+        (out, to): (Value, u32),
+        rows: u32,
+    ) -> Result<(), Error> {
+        x.check("x", x.rows, self.inputs)?;
+        let at = |row: u32, width: u32| Layout {
+            offset: u64::from(row) * u64::from(width),
+            batch: 0,
+            head: 0,
+            row: width.into(),
+        };
+        let mut product = Product::new(rows, self.inputs, self.outputs).x_type(x.dtype).weight_type(self.weight.dtype);
+        product = product.x_layout(at(from, self.inputs)).out_layout(at(to, self.outputs));
+        let weight = tape.given(self.outputs, self.inputs, self.weight.dtype, &self.weight.buffer);
+        let mut bound = vec![(Tensor::X, x), (Tensor::Weight, weight), (Tensor::Out, out)];
+        if let Some(shift) = &self.shift {
+            product = product.shift();
+            bound.push((Tensor::Shift, tape.given(1, self.outputs, shift.dtype, &shift.buffer)));
+        }
+        tape.step(product, &bound);
+        Ok(())
+    }
+}
+
 /// Layer normalisation (Ba et al. 2016).
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
