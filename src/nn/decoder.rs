@@ -2,8 +2,9 @@
 
 use super::{
     encoder::{FeedForward, LayerConfig, Wrapped, final_norm},
-    multi_head::{Attended, Heads, MultiHeadAttention, Sight},
+    multi_head::{Attended, Heads, MultiHeadAttention},
     parts::{LayerNorm, Linear},
+    sight::Sight,
     tape::{Tape, Value},
     weights::Weights,
 };

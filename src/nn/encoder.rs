@@ -1,8 +1,9 @@
 //! Encoder layers and stacks of them (Vaswani et al. 2017, section 3.1).
 
 use super::{
-    multi_head::{Attended, Heads, MultiHeadAttention, Sight},
+    multi_head::{Attended, Heads, MultiHeadAttention},
     parts::{LayerNorm, Linear},
+    sight::Sight,
     tape::{Tape, Value},
     weights::Weights,
 };

@@ -34,6 +34,7 @@ mod encoder;
 mod grouped_query;
 mod multi_head;
 mod parts;
+mod sight;
 mod tape;
 mod transformer;
 mod weights;
@@ -42,8 +43,9 @@ pub use self::{
     decoder::{Cache, Decoder, DecoderLayer},
     encoder::{Encoder, EncoderLayer, FeedForward, LayerConfig},
     grouped_query::{GroupedCache, GroupedHeads, GroupedQueryAttention, rotary_angles},
-    multi_head::{Attended, GiveWeights, Heads, Measured, MultiHeadAttention, Sight},
+    multi_head::{Attended, Heads, Measured, MultiHeadAttention},
     parts::{Embedding, LayerNorm, Linear, sinusoids},
+    sight::{GiveWeights, Sight},
     tape::{Forward, Tape, Value},
     transformer::{Generation, Transformer, TransformerConfig},
     weights::{Parameter, Weights},

@@ -59,25 +59,17 @@ impl Linear {
     ) -> Result<Value, Error> {
         x.check("x", x.rows, self.inputs)?;
         let mut product = Product::new(x.rows, self.inputs, self.outputs).activation(activation);
-        product = product.x_type(x.dtype).weight_type(self.weight.dtype);
-        let weight = tape.given(self.outputs, self.inputs, self.weight.dtype, &self.weight.buffer);
         let out = tape.value(x.rows, self.outputs, DType::F32);
-        let mut bound = vec![(Tensor::X, x), (Tensor::Weight, weight), (Tensor::Out, out)];
-        if let Some(shift) = &self.shift {
-            product = product.shift();
-            bound.push((Tensor::Shift, tape.given(1, self.outputs, shift.dtype, &shift.buffer)));
-        }
+        let mut bound = vec![(Tensor::X, x), (Tensor::Out, out)];
         if let Some(residual) = residual {
             residual.check("residual", x.rows, self.outputs)?;
             product = product.residual();
             bound.push((Tensor::Residual, residual));
         }
-        tape.step(product, &bound);
+        self.step(tape, product.x_type(x.dtype), bound);
         Ok(out)
     }
-}
 
-impl Linear {
     /// Rows `from..from + rows` of x into those of `out` from `to` on: `[.., outputs]` f32, which others may write in part.
     pub(super) fn record_into(
         &self,
@@ -93,16 +85,22 @@ impl Linear {
             head: 0,
             row: width.into(),
         };
-        let mut product = Product::new(rows, self.inputs, self.outputs).x_type(x.dtype).weight_type(self.weight.dtype);
-        product = product.x_layout(at(from, self.inputs)).out_layout(at(to, self.outputs));
+        let product = Product::new(rows, self.inputs, self.outputs).x_type(x.dtype);
+        let product = product.x_layout(at(from, self.inputs)).out_layout(at(to, self.outputs));
+        self.step(tape, product, vec![(Tensor::X, x), (Tensor::Out, out)]);
+        Ok(())
+    }
+
+    /// Adds a product with the weight, and with what is added to each row.
+    fn step(&self, tape: &mut Tape, mut product: Product, mut bound: Vec<(Tensor, Value)>) {
+        product = product.weight_type(self.weight.dtype);
         let weight = tape.given(self.outputs, self.inputs, self.weight.dtype, &self.weight.buffer);
-        let mut bound = vec![(Tensor::X, x), (Tensor::Weight, weight), (Tensor::Out, out)];
+        bound.push((Tensor::Weight, weight));
         if let Some(shift) = &self.shift {
             product = product.shift();
             bound.push((Tensor::Shift, tape.given(1, self.outputs, shift.dtype, &shift.buffer)));
         }
         tape.step(product, &bound);
-        Ok(())
     }
 }
 

@@ -3,8 +3,9 @@
 use super::{
     decoder::Decoder,
     encoder::{Encoder, LayerConfig},
-    multi_head::{Attended, GiveWeights, Sight},
+    multi_head::Attended,
     parts::{Embedding, Linear, sinusoids},
+    sight::{GiveWeights, Sight},
     tape::{Forward, Tape, Value},
     weights::{Weights, encode_floats},
 };
