@@ -17,7 +17,7 @@ pub enum GiveWeights {
 /// What queries see in one call, and what it gives beside its output.
 ///
 /// Masks are given as torch.nn has them, true where a key is *not* seen, and turned here, once, into those of
-/// [`Spec::keep`] and [`Spec::bias`]. A row that sees no key gives 0 before the output projection.
+/// [`Spec::keep`](crate::Spec::keep) and [`Spec::bias`](crate::Spec::bias). A row that sees no key gives 0 before the output projection.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Sight {
@@ -65,7 +65,8 @@ impl Sight {
         self
     }
 
-    /// Gives the measures of rows and what keys receive too ([`Measures::rows`], [`Measures::received`]), without the weights.
+    /// Gives the measures of rows and what keys receive too, without the weights: [`Measures::rows`](crate::Measures::rows) and
+    /// [`Measures::received`](crate::Measures::received).
     pub fn measured(mut self) -> Self {
         self.measured = true;
         self
