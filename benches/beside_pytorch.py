@@ -2,6 +2,7 @@
 """Times PyTorch's scaled_dot_product_attention beside examples/bench.rs, on the same GPU in the same run.
 
     python3 benches/beside_pytorch.py [--shapes G1,G4] [--bench target/release/examples/bench] [--seconds 2]
+    python3 benches/beside_pytorch.py --rows FILE    beside rows that `bench --json FILE` measured before
 
 Needs PyTorch with CUDA, and a Vulkan driver for the same GPU. Prints, for each shape and type: the best time of this crate and of
 which kernel, PyTorch's best time and of which backend, and the ratio (above 1: this crate is faster). Wall time of one submission
@@ -33,18 +34,24 @@ SHAPES = {
 }
 
 
-def ours(options):
-    """Rows of the bench, by shape and type."""
+def measured(options):
+    """Rows of the bench: those of a file, or new ones."""
+    if options.rows:
+        return options.rows.read_text()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.json"
         command = [*options.bench.split(), "--json", str(file), "--seconds", str(options.seconds), "--shapes", options.shapes]
         if subprocess.run(command).returncode != 0:
             print("the bench failed; what it measured is compared all the same", file=sys.stderr)
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        return file.read_text()
+
+
+def best_rows(text):
+    """The fastest row of each shape and type of attention."""
     best = {}
-    for row in rows:
+    for row in map(json.loads, text.splitlines()):
         key = (row["shape"], row["dtype"])
-        if key not in best or row["min_ms"] < best[key]["min_ms"]:
+        if row["shape"] in SHAPES and row["min_ms"] < best.get(key, {"min_ms": float("inf")})["min_ms"]:
             best[key] = row
     return best
 
@@ -82,6 +89,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", default="G1,G2,G3,G4,G5")
     parser.add_argument("--bench", default="cargo run --release --example bench --")
+    parser.add_argument("--rows", type=Path, metavar="FILE")
     parser.add_argument("--seconds", type=float, default=2.0)
     options = parser.parse_args()
     if unknown := set(options.shapes.split(",")) - set(SHAPES):
@@ -92,12 +100,15 @@ def main():
         parser.error("PyTorch is not installed")
     if not torch.cuda.is_available():
         parser.error("PyTorch sees no GPU")
-    rows = ours(options)
+    rows = best_rows(measured(options))
+    if not rows:
+        parser.error("the bench measured no attention")
     print(f"\nPyTorch {torch.__version__} on {torch.cuda.get_device_name()}; this crate on {next(iter(rows.values()))['adapter']}")
     print(f"{'shape':6}{'dtype':6}{'kernel':10}{'ms':>10}   {'PyTorch':22}{'ms':>10}{'ratio':>8}")
     for (name, dtype), row in rows.items():
         for backend, ms in pytorch_ms(torch, name, dtype, options.seconds).items():
-            print(f"{name:6}{dtype:6}{row['kernel']:10}{row['min_ms']:10.3f}   {backend:22}{ms:10.3f}{ms / row['min_ms']:8.2f}")
+            ratio = ms / row["min_ms"]
+            print(f"{name:6}{dtype:6}{row['kernel']:10}{row['min_ms']:10.3f}   {backend:22}{ms:10.3f}{ratio:8.2f}", flush=True)
 
 
 if __name__ == "__main__":

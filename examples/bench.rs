@@ -1,4 +1,4 @@
-//! Times attention on this device, in figures that say how much is left: GFLOP/s and GB/s beside the
+//! Times attention, and the layers beside it, on this device, in figures that say how much is left: GFLOP/s and GB/s beside the
 //! rates of the device.
 //!
 //! `cargo run --release --example bench`. Every row is checked first, sampled rows against the f64 oracle, and timed
@@ -23,11 +23,11 @@ mod workload;
 use std::{error::Error as StdError, io, num::ParseFloatError, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use wgpu_attention::{Algorithm, Autotune, DType, DeviceKind, Error, Gpu};
+use wgpu_attention::{Algorithm, Autotune, DType, DeviceKind, Error, Gpu, Problem};
 
 use crate::{
     check::{Errors, check},
-    problem::Problem,
+    problem::Held,
     report::{Limits, Report, Row},
     workload::{ALL, Workload},
 };
@@ -41,7 +41,7 @@ struct Arguments {
     /// The shapes in this element type of q, k, v and out: f32 or f16. Each in its own unless given.
     #[arg(long, value_parser = dtype)]
     dtype: Option<DType>,
-    /// One kernel only. All that can run the shape unless given, with a * at the one that Autotune chose.
+    /// One kernel of attention only. All that can run the shape unless given, with a * at the one that Autotune chose.
     #[arg(long)]
     kernel: Option<Algorithm>,
     /// Also writes each row to this file, one JSON object a line.
@@ -99,7 +99,9 @@ impl Arguments {
             [] => large || !workload.is_large(),
             names => names.contains(&workload.name),
         };
-        let mut workloads: Vec<_> = ALL.into_iter().filter(asked).collect();
+        // A kernel that is named computes attention: layers have no choice of kernels.
+        let fits = |workload: &Workload| self.kernel.is_none() || workload.is_attention();
+        let mut workloads: Vec<_> = ALL.into_iter().filter(asked).filter(fits).collect();
         if let Some(dtype) = self.dtype {
             workloads.iter_mut().for_each(|workload| workload.dtype = dtype);
             workloads.dedup_by_key(|workload| workload.name);
@@ -130,43 +132,52 @@ fn once(arguments: &Arguments) -> Result<bool, Box<dyn StdError>> {
         _ => return Err("--once runs one shape: give one to --shapes, and --dtype where it has two".into()),
     };
     let algorithm = arguments.kernel.ok_or("--once needs --kernel")?;
-    let problem = Problem::new(&gpu, workload, arguments.seed)?;
-    problem.poison(&gpu)?;
-    timing::first(&gpu, &problem, algorithm)?;
+    let held = Held::new(&gpu, workload, arguments.seed)?;
+    held.poison(&gpu)?;
+    timing::first(&gpu, &held, Some(algorithm))?;
     if arguments.check {
-        check(&problem, &problem.out(&gpu)?, arguments.seed)?;
+        check(&held, &held.out(&gpu)?, arguments.seed)?;
     }
     Ok(true)
 }
 
 /// All shapes and kernels asked for. Whether none failed, and some ran.
 fn bench(arguments: &Arguments) -> Result<bool, Box<dyn StdError>> {
-    let algorithms = arguments.kernel.map_or(Algorithm::ALL.to_vec(), |kernel| vec![kernel]);
     let gpu = arguments.gpu()?;
     let workloads = arguments.workloads(&gpu);
-    let mut report = Report::new(&gpu, workloads.len() * algorithms.len(), arguments.json.as_deref())?;
+    let rows = workloads.iter().map(|workload| algorithms(workload, arguments).len()).sum();
+    let mut report = Report::new(&gpu, rows, arguments.json.as_deref())?;
     let limits = if arguments.check { Limits::default() } else { probe(&gpu, &report)? };
     let mut tally = Tally::default();
     for workload in workloads {
-        let problem = Problem::new(&gpu, workload, arguments.seed);
+        let held = Held::new(&gpu, workload, arguments.seed);
         let chosen = match arguments.kernel.is_none() && !arguments.check {
-            true => tune(&gpu, &workload, &report)?,
-            false => None,
+            true => tune(&gpu, &workload, &report),
+            false => Ok(None),
         };
-        for &algorithm in &algorithms {
-            let outcome = match &problem {
-                Ok(problem) => {
-                    let is_chosen = chosen == Some(algorithm);
-                    measure(&gpu, problem, (algorithm, is_chosen), (arguments, limits), &mut report)?
+        let chosen = match chosen {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                tally.count(Outcome::of(&error), &format!("{:<5} Autotune", workload.name), &report)?;
+                None
+            }
+        };
+        for algorithm in algorithms(&workload, arguments) {
+            let outcome = match &held {
+                Ok(held) => {
+                    let is_chosen = algorithm.is_some() && chosen == algorithm;
+                    measure(&gpu, held, (algorithm, is_chosen), (arguments, limits), &mut report)?
                 }
                 Err(error) => Outcome::of(error),
             };
             // That a kernel cannot run every shape is no news, unless it was asked for.
-            if matches!(outcome, Outcome::Skipped(_)) && arguments.kernel.is_none() && problem.is_ok() {
+            if matches!(outcome, Outcome::Skipped(_)) && arguments.kernel.is_none() && held.is_ok() {
                 report.advance();
                 continue;
             }
-            tally.count(outcome, &format!("{:<5} {algorithm}", workload.name), &report)?;
+            let kernel = algorithm.map_or("", |algorithm| algorithm.name());
+            tally.count(outcome, format!("{:<5} {kernel}", workload.name).trim_end(), &report)?;
+            report.advance();
         }
     }
     report.finish();
@@ -180,14 +191,24 @@ fn bench(arguments: &Arguments) -> Result<bool, Box<dyn StdError>> {
     Ok(failed == 0 && done > 0)
 }
 
-/// What Autotune takes for a shape; `None` where nothing can run it.
-fn tune(gpu: &Gpu, workload: &Workload, report: &Report) -> Result<Option<Algorithm>, Box<dyn StdError>> {
+/// The kernels to time a workload with; one row and no choice for a layer.
+fn algorithms(workload: &Workload, arguments: &Arguments) -> Vec<Option<Algorithm>> {
+    match (workload.is_attention(), arguments.kernel) {
+        (false, _) => vec![None],
+        (true, Some(kernel)) => vec![Some(kernel)],
+        (true, None) => Algorithm::ALL.map(Some).into(),
+    }
+}
+
+/// What Autotune takes for a shape; `None` where there is no choice, or nothing can run it.
+fn tune(gpu: &Gpu, workload: &Workload, report: &Report) -> Result<Option<Algorithm>, Error> {
+    let Problem::Attention(spec) = workload.problem() else { return Ok(None) };
     report.doing(format!("{}: choosing a kernel", workload.name));
-    match Autotune::default().tune(gpu.attention(), gpu.queue(), &workload.spec()) {
+    match Autotune::default().tune(gpu.attention(), gpu.queue(), &spec) {
         Ok(algorithm) => Ok(Some(algorithm)),
         Err(error) => match Outcome::of(&error) {
             Outcome::Skipped(_) => Ok(None),
-            _ => Err(error.into()),
+            _ => Err(error),
         },
     }
 }
@@ -234,7 +255,6 @@ struct Tally {
 
 impl Tally {
     fn count(&mut self, outcome: Outcome, name: &str, report: &Report) -> io::Result<()> {
-        report.advance();
         match outcome {
             Outcome::Done => {
                 self.done += 1;
@@ -255,37 +275,37 @@ impl Tally {
 /// Checks first, times second.
 fn measure(
     gpu: &Gpu,
-    problem: &Problem,
-    (algorithm, chosen): (Algorithm, bool),
+    held: &Held,
+    (algorithm, chosen): (Option<Algorithm>, bool),
     (arguments, limits): (&Arguments, Limits),
     report: &mut Report,
 ) -> Result<Outcome, Box<dyn StdError>> {
-    let name = format!("{} {algorithm}", problem.workload.name);
+    let name = held.workload.name;
     report.doing(format!("{name}: compiling and checking"));
-    problem.poison(gpu)?;
-    let (bound, first_ms) = match timing::first(gpu, problem, algorithm) {
+    held.poison(gpu)?;
+    let (bound, first_ms) = match timing::first(gpu, held, algorithm) {
         Ok(first) => first,
         Err(error) => return Ok(Outcome::of(&error)),
     };
-    let out = problem.out(gpu)?;
-    let errors = match (!arguments.no_check).then(|| check(problem, &out, arguments.seed)).transpose() {
+    let kernel = algorithm.map(|algorithm| algorithm.name()).or_else(|| bound.plan().kernels().last());
+    let kernel = kernel.unwrap_or_default();
+    let out = held.out(gpu)?;
+    let errors = match (!arguments.no_check).then(|| check(held, &out, arguments.seed)).transpose() {
         Ok(errors) => errors,
         Err(because) => return Ok(Outcome::Failed(because)),
     };
     if arguments.check {
-        report.print(&checked(&name, errors))?;
+        report.print(&checked(&format!("{name} {kernel}"), errors))?;
         return Ok(Outcome::Done);
     }
-    report.doing(format!("{name}: timing"));
-    problem.poison(gpu)?;
+    report.doing(format!("{name} {kernel}: timing"));
+    held.poison(gpu)?;
     let times = timing::time(gpu, &bound, arguments.seconds)?;
     // Times of runs that did nothing would be splendid.
-    if errors.is_some() && problem.out(gpu)? != out {
+    if errors.is_some() && held.out(gpu)? != out {
         return Ok(Outcome::Failed("the timed runs computed something else than the first run".into()));
     }
-    let workspace_bytes = bound.plan().workspace_bytes();
-    let kernel = algorithm.name();
-    report.row(&Row { problem, kernel, chosen, workspace_bytes, times, first_ms, errors, limits })?;
+    report.row(&Row { held, bound: &bound, kernel, chosen, times, first_ms, errors, limits })?;
     Ok(Outcome::Done)
 }
 

@@ -263,7 +263,7 @@ fn random_combinations_match_the_oracle() {
     }
     println!("{} combinations, {cut} of them on a device that binds {SHORT} bytes too", combinations());
     println!("features: {features:?}");
-    all_ran(&gpu, &ran);
+    all_ran(gpu.attention(), &ran);
     assert!(cut * 3 > combinations(), "few were cut");
     failures.finish("random combinations match the oracle");
 }

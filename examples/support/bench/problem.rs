@@ -1,7 +1,7 @@
 //! A problem on the device: random inputs, its buffers, and what comes out.
 
 use half::f16;
-use wgpu_attention::{Bindings, Bound, DType, Error, Gpu, Inputs, Plan, Spec, Tensor, View, wgpu};
+use wgpu_attention::{Bindings, Bound, DType, Data, Error, Gpu, Inputs, Plan, Problem, Tensor, View, wgpu};
 
 use crate::{
     device::{buffer, caught, read},
@@ -9,48 +9,48 @@ use crate::{
 };
 
 /// A problem, its inputs on the host, and its buffers.
-pub(crate) struct Problem {
+pub(crate) struct Held {
     pub(crate) workload: Workload,
-    pub(crate) spec: Spec,
-    q: Vec<f32>,
-    k: Vec<f32>,
-    v: Vec<f32>,
-    buffers: Vec<(View, wgpu::Buffer)>,
+    pub(crate) problem: Problem,
+    tensors: Vec<HeldTensor>,
 }
 
-impl Problem {
-    /// Uploads uniform random inputs: queries and keys in -2..2, which gives scores a standard deviation of 4/3, values
-    /// in -1..1.
+/// One tensor: what the host gave, nothing for an output, and where the device has it.
+struct HeldTensor {
+    view: View,
+    values: Vec<f32>,
+    buffer: wgpu::Buffer,
+}
+
+impl Held {
+    /// Uploads uniform random inputs ([`Workload::reach`]).
     pub(crate) fn new(gpu: &Gpu, workload: Workload, seed: u64) -> Result<Self, Error> {
-        let spec = workload.spec();
-        // What the device stores is what the oracle gets.
-        let rounded = |x: f32| if workload.dtype == DType::F16 { f16::from_f32(x).to_f32() } else { x };
+        let problem = workload.problem();
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut buffers = Vec::new();
-        for view in spec.views() {
-            buffers.push((view, buffer(gpu, view.tensor.name(), view.bytes()?)?));
+        let mut tensors = Vec::new();
+        for view in problem.views() {
+            let buffer = buffer(gpu, view.tensor.name(), view.bytes()?)?;
+            // What the device stores is what the oracle gets.
+            let rounded = |x: f32| if view.dtype == DType::F16 { f16::from_f32(x).to_f32() } else { x };
+            let elements = if view.is_input() { view.extent()? } else { 0 };
+            let reach = workload.reach(view.tensor);
+            let values: Vec<_> = (0..elements).map(|_| rounded(reach * (2.0 * rng.f32() - 1.0))).collect();
+            write(gpu, &view, &buffer, &values)?;
+            tensors.push(HeldTensor { view, values, buffer });
         }
-        let mut random = |tensor, reach: f32| -> Vec<f32> {
-            let elements = spec.view(tensor).and_then(|view| view.extent().ok()).unwrap_or(0);
-            (0..elements).map(|_| rounded(reach * (2.0 * rng.f32() - 1.0))).collect()
-        };
-        let (q, k, v) = (random(Tensor::Q, 2.0), random(Tensor::K, 2.0), random(Tensor::V, 1.0));
-        let problem = Self { workload, spec, q, k, v, buffers };
-        problem.write(gpu, Tensor::Q, &problem.q)?;
-        problem.write(gpu, Tensor::K, &problem.k)?;
-        problem.write(gpu, Tensor::V, &problem.v)?;
-        Ok(problem)
+        Ok(Self { workload, problem, tensors })
     }
 
     pub(crate) fn inputs(&self) -> Inputs<'_> {
-        Inputs::new(&self.q, &self.k, &self.v)
+        let given = self.tensors.iter().filter(|tensor| tensor.view.is_input());
+        given.fold(Inputs::default(), |inputs, held| inputs.set(held.view.tensor, Data::Floats(&held.values)))
     }
 
     /// The problem's buffers bound to a plan for it, and a workspace where it needs one.
     pub(crate) fn bind(&self, plan: &Plan, workspace: Option<&wgpu::Buffer>) -> Result<Bound, Error> {
         let mut bindings = Bindings::new();
-        for (view, buffer) in &self.buffers {
-            bindings = bindings.set(view.tensor, buffer.slice(..));
+        for held in &self.tensors {
+            bindings = bindings.set(held.view.tensor, held.buffer.slice(..));
         }
         if let Some(workspace) = workspace {
             bindings = bindings.workspace(workspace.slice(..));
@@ -60,35 +60,35 @@ impl Problem {
 
     /// Fills the output with NaN, so that an element that nobody writes is seen.
     pub(crate) fn poison(&self, gpu: &Gpu) -> Result<(), Error> {
-        let elements = self.spec.view(Tensor::Out).and_then(|view| view.extent().ok()).unwrap_or(0);
-        self.write(gpu, Tensor::Out, &vec![f32::NAN; elements as usize])
+        let Some(out) = self.output() else { return Ok(()) };
+        write(gpu, &out.view, &out.buffer, &vec![f32::NAN; out.view.extent()? as usize])
     }
 
     /// The output.
     pub(crate) fn out(&self, gpu: &Gpu) -> Result<Vec<f32>, Error> {
-        let Some(out) = self.buffer(Tensor::Out) else { return Ok(Vec::new()) };
-        if self.workload.dtype == DType::F16 {
-            let halves: Vec<u16> = read(gpu, out, 0, out.size())?;
+        let Some(HeldTensor { view, buffer, .. }) = self.output() else { return Ok(Vec::new()) };
+        if view.dtype == DType::F16 {
+            let halves: Vec<u16> = read(gpu, buffer, 0, buffer.size())?;
             return Ok(halves.into_iter().map(|bits| f16::from_bits(bits).to_f32()).collect());
         }
-        read(gpu, out, 0, out.size())
+        read(gpu, buffer, 0, buffer.size())
     }
 
-    fn buffer(&self, tensor: Tensor) -> Option<&wgpu::Buffer> {
-        self.buffers.iter().find(|(view, _)| view.tensor == tensor).map(|(_, buffer)| buffer)
+    fn output(&self) -> Option<&HeldTensor> {
+        self.tensors.iter().find(|held| held.view.tensor == Tensor::Out)
     }
+}
 
-    fn write(&self, gpu: &Gpu, tensor: Tensor, data: &[f32]) -> Result<(), Error> {
-        let Some(buffer) = self.buffer(tensor) else { return Ok(()) };
-        let halves: Vec<u16>;
-        let bytes: &[u8] = if self.workload.dtype == DType::F16 {
-            halves = data.iter().map(|&x| f16::from_f32(x).to_bits()).collect();
-            bytemuck::cast_slice(&halves)
-        } else {
-            bytemuck::cast_slice(data)
-        };
-        caught(gpu, "an upload", || gpu.queue().write_buffer(buffer, 0, bytes))
-    }
+/// Values into the buffer of a tensor, in its type.
+fn write(gpu: &Gpu, view: &View, buffer: &wgpu::Buffer, values: &[f32]) -> Result<(), Error> {
+    let halves: Vec<u16>;
+    let bytes: &[u8] = if view.dtype == DType::F16 {
+        halves = values.iter().map(|&x| f16::from_f32(x).to_bits()).collect();
+        bytemuck::cast_slice(&halves)
+    } else {
+        bytemuck::cast_slice(values)
+    };
+    caught(gpu, "an upload", || gpu.queue().write_buffer(buffer, 0, bytes))
 }
 
 /// The scratch memory of a plan, where it needs any.

@@ -7,14 +7,9 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use wgpu_attention::{Gpu, Tensor};
+use wgpu_attention::{Bound, Gpu};
 
-use crate::{
-    check::Errors,
-    problem::Problem,
-    timing::Times,
-    workload::{bytes, flops},
-};
+use crate::{check::Errors, problem::Held, timing::Times, workload::bytes};
 
 /// What the device can do at most; `None` where a probe failed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,11 +21,12 @@ pub(crate) struct Limits {
 
 /// A problem by a kernel, measured.
 pub(crate) struct Row<'a> {
-    pub(crate) problem: &'a Problem,
+    pub(crate) held: &'a Held,
+    /// How it ran.
+    pub(crate) bound: &'a Bound,
     pub(crate) kernel: &'static str,
     /// Whether `Autotune` chose this kernel.
     pub(crate) chosen: bool,
-    pub(crate) workspace_bytes: u64,
     pub(crate) times: Times,
     pub(crate) first_ms: f64,
     /// `None` where nothing was checked.
@@ -39,23 +35,27 @@ pub(crate) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// 10^9 floating-point operations a second, by the best time.
-    fn gflops(&self) -> f64 {
-        flops(&self.problem.spec) / self.times.min_ms / 1e6
+    /// 10^9 floating-point operations a second, by the best time; `None` where none are counted.
+    fn gflops(&self) -> Option<f64> {
+        self.held.workload.flops().map(|flops| flops / self.times.min_ms / 1e6)
     }
 
     /// 10^9 bytes a second, if each tensor were moved once, by the best time.
     fn gbps(&self) -> f64 {
-        bytes(&self.problem.spec) / self.times.min_ms / 1e6
+        bytes(&self.held.problem) / self.times.min_ms / 1e6
+    }
+
+    fn workspace_bytes(&self) -> u64 {
+        self.bound.plan().workspace_bytes()
     }
 
     fn dtype(&self) -> String {
-        self.problem.spec.view(Tensor::Q).map(|view| view.dtype.to_string()).unwrap_or_default()
+        self.held.workload.dtype.to_string()
     }
 
     fn json(&self, adapter: &str) -> serde_json::Value {
         serde_json::json!({
-            "shape": self.problem.workload.name,
+            "shape": self.held.workload.name,
             "dtype": self.dtype(),
             "kernel": self.kernel,
             "median_ms": self.times.median_ms,
@@ -67,31 +67,33 @@ impl Row<'_> {
             "matrix_gflops": self.limits.matrix_gflops,
             "gbps": self.gbps(),
             "copy_gbps": self.limits.copy_gbps,
-            "workspace_bytes": self.workspace_bytes,
+            "workspace_bytes": self.workspace_bytes(),
             "chosen": self.chosen,
             "rel_err": self.errors.map(|errors| errors.rel_err),
             "max_abs": self.errors.map(|errors| errors.max_abs),
             "adapter": adapter,
+            "plan": self.bound.plan().explain().to_string(),
         })
     }
 
     fn line(&self) -> String {
         let Times { min_ms, median_ms, device_ms } = self.times;
+        let tenths = |number: Option<f64>| number.map_or("-".into(), |number| format!("{number:.1}"));
         let percent =
-            |rate: f64, most: Option<f64>| most.map_or("-".into(), |most| format!("{:.1}", 100.0 * rate / most));
+            |rate: Option<f64>, most: Option<f64>| tenths(rate.zip(most).map(|(rate, most)| 100.0 * rate / most));
         let kernel = format!("{}{}", self.kernel, if self.chosen { "*" } else { "" });
         line(
-            [self.problem.workload.name, &self.dtype(), &kernel],
+            [self.held.workload.name, &self.dtype(), &kernel],
             [
                 format!("{min_ms:.3}"),
                 format!("{median_ms:.3}"),
                 device_ms.map_or("-".into(), |ms| format!("{ms:.3}")),
                 format!("{:.0}", self.first_ms),
-                format!("{:.1}", self.gflops()),
+                tenths(self.gflops()),
                 percent(self.gflops(), self.limits.fma_gflops),
                 format!("{:.1}", self.gbps()),
-                percent(self.gbps(), self.limits.copy_gbps),
-                format!("{:.2}", self.workspace_bytes as f64 / 1e6),
+                percent(Some(self.gbps()), self.limits.copy_gbps),
+                format!("{:.2}", self.workspace_bytes() as f64 / 1e6),
                 self.errors.map_or("-".into(), |errors| format!("{:.1e}", errors.rel_err)),
                 self.errors.map_or("-".into(), |errors| format!("{:.1e}", errors.max_abs)),
             ],
@@ -168,7 +170,7 @@ impl Report {
     /// A measured row, printed and written at once, so that a later fault does not take it along.
     pub(crate) fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         if let Some(json) = &mut self.json {
-            writeln!(json, "{}", row.json(&self.adapter))?;
+            json.write_all(format!("{}\n", row.json(&self.adapter)).as_bytes())?; // whole or not at all
         }
         self.print(&row.line())
     }

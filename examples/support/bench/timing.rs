@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use wgpu_attention::{Algorithm, Bound, Error, Gpu, wgpu};
+use wgpu_attention::{Algorithm, Bound, Error, Gpu, Problem, wgpu};
 
 use crate::{
     device::{buffer_for, caught, encoder, read, submit},
-    problem::{Problem, workspace},
+    problem::{Held, workspace},
 };
 
 /// Fewest runs of a kind, however slow.
@@ -35,15 +35,19 @@ pub(crate) fn run(gpu: &Gpu, bound: &Bound) -> Result<(), Error> {
 /// Plans, binds and runs a problem with nothing compiled before, in milliseconds. Making the workspace is not counted.
 ///
 /// Drivers keep compiled shaders of their own, in memory and on disk; what they keep is not compiled again.
-pub(crate) fn first(gpu: &Gpu, problem: &Problem, algorithm: Algorithm) -> Result<(Bound, f64), Error> {
+pub(crate) fn first(gpu: &Gpu, held: &Held, algorithm: Option<Algorithm>) -> Result<(Bound, f64), Error> {
     let attention = gpu.attention();
     let start = Instant::now();
     // The same device, nothing compiled.
-    let plan = attention.limited(attention.caps().clone()).plan_with(algorithm, &problem.spec)?;
+    let fresh = attention.limited(attention.caps().clone());
+    let plan = match (algorithm, &held.problem) {
+        (Some(algorithm), Problem::Attention(spec)) => fresh.plan_with(algorithm, spec)?,
+        (_, problem) => fresh.plan(problem)?,
+    };
     let planned = start.elapsed();
     let workspace = workspace(gpu, &plan)?;
     let start = Instant::now();
-    let bound = problem.bind(&plan, workspace.as_ref())?;
+    let bound = held.bind(&plan, workspace.as_ref())?;
     caught(gpu, "a run", || run(gpu, &bound))??;
     Ok((bound, millis(planned + start.elapsed())))
 }
