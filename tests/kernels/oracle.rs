@@ -179,7 +179,7 @@ impl Mode {
         let mode = |n: usize| Self::ALL[n % 3] == self;
         match algorithm {
             Algorithm::Tile => mode(n) || mode(n + 1),
-            Algorithm::Matrix => n % 8 == 0 && Self::ALL[n / 8 % 2] == self,
+            Algorithm::Matrix => n.is_multiple_of(8) && Self::ALL[n / 8 % 2] == self,
             _ => mode(n),
         }
     }
