@@ -86,13 +86,8 @@ step_adapters() {
   program adapters --details
 }
 
-bench() { # ARGUMENTS...: rows go to bench.jsonl, even those of a bench that does not come to its end
-  local rows=$work/rows.jsonl status
-  rm -f "$rows"
-  program bench --seconds 0.4 --json "$rows" "$@"
-  status=$?
-  cat "$rows" >>"$out/bench.jsonl" 2>/dev/null
-  return $status
+bench() { # ARGUMENTS...
+  program bench --seconds 0.4 --json "$work/$step.jsonl" "$@" # which run_all collects, even those of a bench that is cut off
 }
 
 is_discrete() { grep -q $'^taken\t[^\t]*\tDiscreteGpu' "$work/adapters.txt"; }
@@ -167,7 +162,7 @@ report_tests() { # those that have ended and are not yet told
 report_unfinished() { # when the time is up
   local file
   for file in "$work"/tests/*.txt; do
-    [ -e "${file%.txt}.told" ] || { echo "FAILED $(basename "$file" .txt), no time was left"; sed 's/^/    /' "$file"; }
+    [ -e "${file%.txt}.told" ] || { echo "UNFINISHED $(basename "$file" .txt)"; sed 's/^/    /' "$file"; }
   done
 }
 
@@ -222,7 +217,7 @@ outcome() { # STATUS SECONDS-ALLOWED
 
 run_all() {
   local start=$SECONDS name share shares=0 what limit status began failed=0
-  : >"$out/log.txt"; : >"$work/table"; : >"$out/bench.jsonl"
+  : >"$out/log.txt"; : >"$work/table"
   while read -r name share what; do
     shares=$((shares + share)) began=$SECONDS
     limit=$((start + shares * total / 480 - began))
@@ -236,6 +231,7 @@ run_all() {
     echo "-- $(outcome $status "$limit"), $((SECONDS - began)) s"
     echo "$name|$(outcome $status "$limit")|$((SECONDS - began))|$what" >>"$work/table"
     { printf '\n== %s: %s\n' "$name" "$what"; cat "$work/$name.txt"; echo "-- $(outcome $status "$limit")"; } >>"$out/log.txt"
+    cat "$work"/*.jsonl >"$out/bench.jsonl" 2>/dev/null
     page >"$out/README.md.part" && mv "$out/README.md.part" "$out/README.md"
   done < <(steps)
   return $failed
@@ -257,17 +253,19 @@ page() {
     printf '| %s | %s | %s | %s |\n' "$name" "$result" "$seconds" "$what"
   done <"$work/table"
   printf '\n## Tests\n\n'
-  printf '%s passed, %s failed\n' "$(cat "$work"/*.txt | grep -c '^passed ')" "$(cat "$work"/*.txt | grep -c '^FAILED ')"
+  printf '%s passed, %s failed, %s unfinished\n' "$(told passed)" "$(told FAILED)" "$(told UNFINISHED)"
   if grep -q '^limits ' "$work"/*.txt; then
     printf '\n## Bench\n\n'
     { grep -h '^limits ' "$work"/*.txt | head -1; echo; bench_rows; } | fenced
   fi
   section pytorch "Beside PyTorch" && sed -n '/^PyTorch/,$p' "$work/pytorch.txt" | fenced
-  section host "Host" && grep -vE '^$|^(Gnuplot|Warning)' "$work/host.txt" | fenced
+  section host "Host" && grep -vE '^$|^(Gnuplot|Warning|Benchmarking)' "$work/host.txt" | fenced
   failures
   printf '\n## The machine\n\n'
   sed -n '1,/^taken/p' "$work/adapters.txt" 2>/dev/null | grep -v '^  Limits' | fenced
 }
+
+told() { cat "$work"/*.txt | grep -c "^$1 "; }
 
 section() { # STEP TITLE: its heading, if it ran
   grep -qE "^$1\|(passed|FAILED|cut)" "$work/table" && printf '\n## %s\n\n' "$2"
@@ -291,7 +289,7 @@ failures() {
     case $result in FAILED* | cut*) ;; *) continue ;; esac
     printf '\n### %s: %s\n\n' "$name" "$result"
     if grep -q '^passed ' "$work/$name.txt"; then
-      awk '/^passed /{ show = 0 } /^FAILED /{ show = 1 } show || !/^(passed|FAILED|    )/' "$work/$name.txt"
+      awk '/^passed /{ show = 0 } /^(FAILED|UNFINISHED) /{ show = 1 } show || !/^(passed |    )/' "$work/$name.txt"
     else
       cat "$work/$name.txt"
     fi | fenced
@@ -316,7 +314,7 @@ main() {
   while [ $# -gt 0 ]; do
     case $1 in
     --pack) pack "${2:-$home/../target/gpu_day.tar.gz}"; return ;;
-    --step) eval "$GPU_DAY_STATE"; "step_$2"; return ;;
+    --step) eval "$GPU_DAY_STATE"; step=$2; "step_$step"; return ;;
     --out | --seconds | --runner) [ $# -gt 1 ] || die "$1 needs a value" ;;& # and on to its own line
     --out) out=$2; shift 2 ;;
     --seconds) total=$2; shift 2 ;;
