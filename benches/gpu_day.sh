@@ -22,7 +22,7 @@ die() { echo "gpu_day: $*" >&2; exit 1; }
 # --- packing -------------------------------------------------------------------------------------------------------------
 
 MOST_BYTES=$((64 << 20))
-TESTS=(kernels cases gpu decode nn models) # of tests/, all that need an adapter and no sources
+TESTS=(device) # of tests/: all that needs an adapter and no sources
 EXAMPLES=(adapters bench)
 
 # The programs that cargo has built, a line each: NAME PATH.
@@ -56,7 +56,7 @@ pack() { # FILE
     cp "$path" "$folder/bin/$name" || die "$path cannot be copied"
     strip "$folder/bin/$name" 2>/dev/null || true # smaller, where there is strip
   done
-  cp -r tests/cases tests/models "$folder/tests/" && rm -rf "$folder"/tests/*/*.{rs,py}
+  cp -r tests/cases tests/models "$folder/tests/" && rm -f "$folder"/tests/*/*.py
   cp benches/gpu_day.sh benches/beside_pytorch.py "$folder/"
   pack_loader "$folder/lib"
   {
@@ -118,30 +118,28 @@ step_pytorch() {
 
 step_host() { CRITERION_HOME=$work/criterion program host --bench --quick; }
 
-# Every test of some programs is a process of its own, so that one that crashes or hangs takes no other along; several at once.
-tests() { # PATTERN PROGRAM...: the tests whose names the pattern matches; with a ! before it, the others
-  local pattern=${1#!} but=() name test status=0 at_once
+# Every test is a process of its own, so that one that crashes or hangs takes no other along; several at once.
+tests() { # PATTERN: the tests whose names it matches; with a ! before it, the others
+  local pattern=${1#!} but=() file test status=0 at_once
   [ "$1" = "$pattern" ] || but=(-v)
-  shift
   at_once=$(($(nproc) / 4)); at_once=$((at_once < 1 ? 1 : at_once > 6 ? 6 : at_once)) # their oracles use processors too
   rm -rf "$work/tests" && mkdir "$work/tests"
-  for name; do
-    program "$name" --list --ignored --format terse 2>/dev/null | sed -n 's/: test$//p' | grep -E "${but[@]}" "$pattern" | sed "s/^/$name /"
-  done >"$work/list"
-  [ -s "$work/list" ] || { echo "there are no such tests"; return 1; }
+  program device --list --ignored --format terse >"$work/listed" 2>&1
+  sed -n 's/: test$//p' "$work/listed" | grep -E "${but[@]}" "$pattern" >"$work/list"
+  [ -s "$work/list" ] || { echo "there are no such tests; the program says:"; cat "$work/listed"; return 1; }
   trap 'report_tests; report_unfinished; exit 124' TERM
-  while read -r name test; do
+  while read -r test; do
     while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n; report_tests; done
-    one_test "$name" "$test" &
+    one_test "$test" &
   done <"$work/list"
   wait
   report_tests
-  for name in "$work"/tests/*.told; do [ "$(cat "$name")" = 0 ] || status=1; done
+  for file in "$work"/tests/*.told; do [ "$(cat "$file")" = 0 ] || status=1; done
   return $status
 }
-one_test() { # PROGRAM TEST
-  local file=$work/tests/$1.${2//::/.}
-  program "$1" "$2" --exact --ignored --nocapture >"$file.txt" 2>&1 </dev/null
+one_test() { # TEST
+  local file=$work/tests/${1//::/.}
+  program device "$1" --exact --ignored --nocapture >"$file.txt" 2>&1 </dev/null
   echo $? >"$file.part" && mv "$file.part" "$file.status"
 }
 report_tests() { # those that have ended and are not yet told
@@ -166,11 +164,11 @@ report_unfinished() { # when the time is up
   done
 }
 
-step_cases() { tests . cases; }
-step_oracle() { tests '^(oracle|features)::' kernels; }
-step_kernels() { tests '!^(oracle|features)::|::wrong_' kernels; }
-step_crate() { tests . gpu decode nn models; }
-step_mutants() { tests '::wrong_' kernels; }
+step_cases() { tests '^cases::'; }
+step_oracle() { tests '^(oracle|features)::'; }
+step_crate() { tests '^(decode|gpu|models|nn)::'; }
+step_kernels() { tests '!^(cases|oracle|features|decode|gpu|models|nn)::|::wrong_'; }
+step_mutants() { tests '::wrong_'; }
 
 # --- running -------------------------------------------------------------------------------------------------------------
 

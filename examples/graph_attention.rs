@@ -90,7 +90,9 @@ fn graph(gpu: &Gpu, options: &Options) -> Result<()> {
 
     println!("\nwhere the papers with most neighbours look, but for themselves:");
     let top = gpu.run(Measures::of(&sparse).top(4), &Inputs::without_values(&x, &x).block_mask(mask.words()))?;
-    let (Some(weights), Some(keys)) = (top.top_weights, top.top_keys) else { return Err("no largest weights".into()) };
+    let (Some(weights), Some(keys)) = (top.top_weights(), top.top_keys()) else {
+        return Err("no largest weights".into());
+    };
     let mut most: Vec<_> = (0..options.papers as usize).collect();
     most.sort_by_key(|&i| std::cmp::Reverse(graph.neighbours[i].len()));
     for i in most.into_iter().take(5) {
@@ -171,7 +173,7 @@ impl Graph {
             let row = i * DIM..(i + 1) * DIM;
             let spec = Spec::new(Shape { q_len: 1, kv_len: seen.len() as u32, ..shape(1) }).scale(FOCUS);
             let inputs = Inputs::new(&x[row.clone()], &near, &near);
-            let margins = reference::check(&spec, &inputs, &Outputs::of(outputs.out[row].to_vec()))?;
+            let margins = reference::check(&spec, &inputs, &Outputs::of(outputs.out()[row].to_vec()))?;
             worst = margins.iter().map(|margin| margin.error).fold(worst, f64::max);
         }
         Ok(worst)

@@ -32,8 +32,8 @@ use patches::{Preparation, Tiles};
 use published::{Answer, Seen};
 use serde_json::json;
 use wgpu_attention::{
-    Gpu, Grid as Places, Inputs, Measures, Order, Shape, Spec,
-    inspect::{self, Grid},
+    Gpu, Grid, Inputs, Measures, Order, Shape, Spec, Tensor,
+    inspect::{self, PatchRegions},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -139,8 +139,8 @@ fn by_descriptors(gpu: &Gpu, options: &Options, (name, file): (&str, &[u8])) -> 
     let [columns, rows] = grid.size();
     let kinds = [
         None,
-        Some(Places::neighbourhood(rows, columns, NEIGHBOURHOOD)),
-        Some(Places::windows(rows, columns, WINDOW, SHIFT)),
+        Some(Grid::neighbourhood(rows, columns, NEIGHBOURHOOD)),
+        Some(Grid::windows(rows, columns, WINDOW, SHIFT)),
     ];
     let layers = kinds.into_iter().map(|kind| compare(gpu, &q, &k, kind)).collect::<Result<Vec<_>>>()?;
     println!("no model    patches are compared by {}", patches::DESCRIPTORS.join(", "));
@@ -172,28 +172,28 @@ const WINDOW: u32 = 7;
 const SHIFT: u32 = 3;
 
 /// Attention of descriptors: where each patch finds what is like it, among all or those of a kind of places.
-fn compare(gpu: &Gpu, q: &[f32], k: &[f32], kind: Option<Places>) -> Result<Seen> {
+fn compare(gpu: &Gpu, q: &[f32], k: &[f32], kind: Option<Grid>) -> Result<Seen> {
     let (heads, dim) = (patches::DESCRIPTORS.len() as u32, patches::DIM as u32);
     let len = q.len() as u32 / (heads * dim);
     let shape =
         Shape { batch: 1, q_heads: heads, kv_heads: heads, q_len: len, kv_len: len, head_dim: dim, value_dim: dim };
     let spec = Spec::new(shape).order(Order::Bshd).weights();
     let spec = kind.map_or(spec.clone(), |kind| spec.grid(kind));
-    let weights = gpu.run(&spec, &Inputs::new(q, k, k))?.weights.unwrap_or_default();
+    let weights = gpu.run(&spec, &Inputs::new(q, k, k))?.take(Tensor::Weights).unwrap_or_default();
     let measures = Measures::of(&spec).rows().received();
-    let measured = gpu.run(&measures, &Inputs::without_values(q, k))?;
+    let mut measured = gpu.run(&measures, &Inputs::without_values(q, k))?;
     let heads = inspect::heads(&measures, &measured);
-    Ok(Seen { weights, heads, received: measured.received.unwrap_or_default() })
+    Ok(Seen { weights, heads, received: measured.take(Tensor::Received).unwrap_or_default() })
 }
 
-fn names(specials: &[&str], grid: Grid) -> Vec<String> {
+fn names(specials: &[&str], grid: PatchRegions) -> Vec<String> {
     let [columns, _] = grid.size();
     let patch = |n: u32| format!("patch {},{}", n % columns, n / columns);
     specials.iter().map(ToString::to_string).chain((0..grid.patches()).map(patch)).collect()
 }
 
 /// The token of a patch that was asked for.
-fn query(patch: Option<[u32; 2]>, grid: Grid) -> Result<Option<usize>> {
+fn query(patch: Option<[u32; 2]>, grid: PatchRegions) -> Result<Option<usize>> {
     let Some([x, y]) = patch else { return Ok(None) };
     let [columns, rows] = grid.size();
     if x >= columns || y >= rows {

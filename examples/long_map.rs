@@ -56,15 +56,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     bar.finish_and_clear();
     let took = start.elapsed();
 
-    let (Some(map), Some(received)) = (outputs.map, outputs.received) else {
+    let (Some(map), Some(received)) = (outputs.map(), outputs.received()) else {
         return Err("the device gave less than was asked for".into());
     };
     let [cell, _] = measures.cell().ok_or("there is no map")?;
     let title = format!("{len} tokens and where they look, sums of weights over {cell} x {cell}");
-    let picture = HeatMap::pooled(&measures, &map)?.logarithmic();
+    let picture = HeatMap::pooled(&measures, map)?.logarithmic();
     std::fs::write(&options.out, Figure::new(&title, &[picture.into()], 1)?.png()?)?;
     let page = options.out.with_extension("html");
-    std::fs::write(&page, Page::pooled(&title, &measures)?.layer("layer 0", &map, &heads)?.html()?)?;
+    std::fs::write(&page, Page::pooled(&title, &measures)?.layer("layer 0", map, &heads)?.html()?)?;
     let bytes = |tensor| Problem::from(&measures).view(tensor).and_then(|view| view.bytes().ok()).unwrap_or(0);
     let inputs = bytes(Tensor::Q) + bytes(Tensor::K);
     let outputs = bytes(Tensor::Map) + bytes(Tensor::RowMeasures) + bytes(Tensor::Received);
@@ -78,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let [entropy, distance, largest] = [head.entropy, head.distance, head.largest];
         println!("mean entropy {entropy:.2} nats, distance {distance:.0} keys, largest weight {largest:.3}");
     }
-    let most = (0..).zip(&received).max_by(|a, b| a.1.total_cmp(b.1)).map_or((0, 0.0), |(j, sum)| (j, *sum));
+    let most = (0..).zip(received).max_by(|a, b| a.1.total_cmp(b.1)).map_or((0, 0.0), |(j, sum)| (j, *sum));
     println!("token {} gets most: {:.0} of {len}", most.0, most.1);
     println!("wrote {} and {}", options.out.display(), page.display());
     Ok(())

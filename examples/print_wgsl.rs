@@ -14,8 +14,8 @@ use std::{
 use clap::Parser;
 use wgpu_attention::{
     Align, Angles, BlockForm, Caps, DType, DeviceKind, Layout, Pairs, Rotary, Shape, Slopes, Spec,
-    kernels::{Choice, Kernel, Program, Workgroup},
-    shader::{Kind, declared},
+    kernels::{Choice, Kernel, Workgroup},
+    program::Program,
 };
 
 /// Prints the WGSL text of a kernel.
@@ -114,7 +114,7 @@ fn fail(message: &str) -> ExitCode {
 
 fn text(options: &Options) -> Result<String, String> {
     let Some(name) = options.kernel.as_deref().filter(|_| !options.list) else {
-        return Ok(Kernel::NAMES.join("\n") + "\n");
+        return Ok(Kernel::names().collect::<Vec<_>>().join("\n") + "\n");
     };
     let mut caps = Caps {
         workgroup_bytes: options.bytes,
@@ -133,9 +133,9 @@ fn text(options: &Options) -> Result<String, String> {
     let choice = name.parse().map_or(Choice::Suggested, Choice::Asked);
     let program = Program::new(spec(options), &caps, choice).map_err(|error| error.to_string())?;
     let kernel = program.kernels.iter().find(|kernel| kernel.shader().name() == name);
-    kernel.map(|kernel| header(kernel) + &kernel.shader().source()).ok_or_else(|| {
+    kernel.map(|kernel| header(kernel) + &kernel.shader().source().wgsl).ok_or_else(|| {
         let made: Vec<_> = program.kernels.iter().map(|kernel| kernel.shader().name()).collect();
-        let known = Kernel::NAMES.join(", ");
+        let known = Kernel::names().collect::<Vec<_>>().join(", ");
         format!("this problem has no kernel {name:?}, it has {}; --with makes others, of {known}", made.join(", "))
     })
 }
@@ -197,13 +197,14 @@ fn header(kernel: &Kernel) -> String {
         _ => writeln!(header, "// work item   {rows} query rows, {keys} keys at a time"),
     };
     let _ = writeln!(header, "// reads       {}", shader.loads());
-    for declared in declared(&shader.source()) {
-        let kind = match declared.kind {
-            Kind::Uniform => "uniform, dynamic offset",
-            Kind::Read => "storage, read",
-            Kind::ReadWrite => "storage, read_write",
-        };
-        let _ = writeln!(header, "// binding {:<3} {} ({kind})", declared.binding, declared.name);
+    let source = shader.source();
+    header += "// binding 0   params (uniform, dynamic offset)\n";
+    for binding in &source.bindings {
+        let (number, name) = (binding.slot.binding(), binding.slot.name());
+        let kind = if binding.writable { "read_write" } else { "read" };
+        let _ = writeln!(header, "// binding {number:<3} {name} (storage, {kind})");
     }
+    let places: Vec<_> = source.places.iter().map(|slot| slot.name()).collect();
+    let _ = writeln!(header, "// places      {}", places.join(" "));
     header + "\n"
 }

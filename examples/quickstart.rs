@@ -21,7 +21,7 @@ use std::{
 use clap::Parser;
 use sentence::Sentence;
 use wgpu_attention::{
-    Error, Gpu, Outputs, Spec,
+    Error, Gpu, Outputs, Spec, Tensor,
     inspect::plot::{Figure, HeatMap},
     reference::{self, Margin},
 };
@@ -109,7 +109,7 @@ fn on_gpu(gpu: &Gpu, sentence: &Sentence, out: &mut dyn Write) -> Result<Weights
         "weights     by a second plan ({}), which writes what the first never holds\n",
         gpu.attention().plan(&weighed)?.kernels().collect::<Vec<_>>().join(", then ")
     )?;
-    Ok(seen.into_iter().filter_map(|layer| layer.weights).collect())
+    Ok(seen.into_iter().filter_map(|mut layer| layer.take(Tensor::Weights)).collect())
 }
 
 /// One spec is one plan: compiled for the first layer, reused for the others.
@@ -122,7 +122,8 @@ fn every_layer(gpu: &Gpu, sentence: &Sentence, spec: &Spec) -> Result<(Vec<Outpu
 
 fn on_cpu(sentence: &Sentence, out: &mut dyn Write) -> Result<Weights> {
     let (start, spec) = (Instant::now(), sentence.spec().weights());
-    let exact = (0..sentence.layers).filter_map(|layer| reference::attention(&spec, &sentence.layer(layer)).weights);
+    let exact = (0..sentence.layers)
+        .filter_map(|layer| reference::attention(&spec, &sentence.layer(layer)).take(Tensor::Weights));
     let weights = exact.map(|layer| layer.iter().map(|&weight| weight as f32).collect()).collect();
     writeln!(out, "time        {:.1?} on the CPU, by the f64 reference that checks the GPU\n", start.elapsed())?;
     Ok(weights)

@@ -1,7 +1,5 @@
 //! Every refusal, worded for the caller.
 
-use crate::dtype::DType;
-
 /// Why a problem, a device or a set of buffers was refused. Nothing was recorded, written or submitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -85,8 +83,8 @@ pub enum Error {
     Type {
         /// Which choice or tensor.
         name: &'static str,
-        /// The type.
-        got: DType,
+        /// The name of the type ([`DType::name`](crate::DType::name)).
+        got: &'static str,
         /// The types that it can have.
         wanted: &'static str,
     },

@@ -187,12 +187,12 @@ find_browser
 find_model
 step cargo test --release -- --include-ignored
 if grep -qi '^gl' <<<"$found"; then # compiling takes long there: one case of each feature
-  step env -u WGPU_ADAPTER_NAME WGPU_BACKEND=gl cargo test --release --test cases -- --include-ignored one_case
+  step env -u WGPU_ADAPTER_NAME WGPU_BACKEND=gl cargo test --release --test device -- --include-ignored cases::one_case
 else
   say "no OpenGL answers: one case of each feature on it is left out"
 fi
 step cargo run --release --example quickstart
-step cargo run --release --example embed
+step cargo run --release --example engine
 step cargo run --release --example print_wgsl -- --list
 step cargo run --release --example long_map -- --len 4096 --cells 256 --out target/long_map.png
 step cargo run --release --example image_attention -- --out target/image_attention

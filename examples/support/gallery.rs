@@ -6,11 +6,11 @@ use indicatif::ProgressBar;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use wgpu_attention::inspect::{
-    Grid, Layers,
+    PatchRegions, Rollout,
     plot::{Figure, HeatMap, Overlay, Page, Panel},
 };
 
-use crate::published::Seen;
+use super::published::Seen;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -29,7 +29,7 @@ pub(crate) struct Gallery<'a> {
     /// `[tokens, hidden]`.
     pub hidden: &'a [f32],
     /// An image and its patches, if tokens are such: pictures then show what one token sees of it.
-    pub picture: Option<(&'a [u8], Grid)>,
+    pub picture: Option<(&'a [u8], PatchRegions)>,
     /// That token.
     pub query: usize,
     /// What else stats.json says.
@@ -119,7 +119,7 @@ impl Gallery<'_> {
         };
         let means: Vec<Vec<f32>> = self.layers.iter().map(|layer| mean(layer, tokens * tokens)).collect();
         let means: Vec<&[f32]> = means.iter().map(Vec::as_slice).collect();
-        let rollout = Layers::new(tokens, &means)?.rollout();
+        let rollout = Rollout::new(tokens, &means)?.rollout();
         let mut stats = self.facts.clone();
         stats["tokens"] = json!(self.tokens);
         stats["layers"] = self.layers.iter().map(layer).collect();

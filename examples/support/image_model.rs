@@ -8,7 +8,7 @@ use wgpu_attention::{
     nn::{LayerNorm, Linear, Tape},
 };
 
-use crate::{
+use super::{
     checkpoint::Checkpoint,
     patches::{Preparation, Tiles},
     published::{Answer, Family, Layers, Ready, answer, dense, sight},

@@ -5,7 +5,7 @@ use std::{error::Error, fs, io::Cursor, path::Path};
 
 use image::{ImageFormat, RgbImage, imageops};
 use serde_json::Value;
-use wgpu_attention::inspect::Grid;
+use wgpu_attention::inspect::PatchRegions;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -125,8 +125,8 @@ impl<'a> Tiles<'a> {
         Self { picture, patch }
     }
 
-    pub(crate) fn grid(&self) -> Grid {
-        Grid::new(self.picture.width() / self.patch, self.picture.height() / self.patch)
+    pub(crate) fn grid(&self) -> PatchRegions {
+        PatchRegions::new(self.picture.width() / self.patch, self.picture.height() / self.patch)
     }
 
     /// The upper left pixel of each patch, row by row.

@@ -8,13 +8,13 @@ use std::error::Error;
 use wgpu_attention::{
     Activation, Gpu, inspect,
     nn::{
-        Attended, Encoder, EncoderLayer, FeedForward, Forward, GiveWeights, LayerNorm, Linear, MultiHeadAttention,
-        Sight, Tape, Value, Weights,
+        Attended, CallOptions, Encoder, EncoderLayer, FeedForward, Forward, LayerNorm, Linear, MultiHeadAttention,
+        ReturnWeights, Tape, Value, Weights,
     },
     wgpu,
 };
 
-use crate::checkpoint::Checkpoint;
+use super::checkpoint::Checkpoint;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -145,8 +145,8 @@ pub(crate) struct Seen {
 }
 
 /// What all queries see, and all that is shown of it.
-pub(crate) fn sight() -> Sight {
-    Sight::of(1).weights(GiveWeights::EachHead).measured()
+pub(crate) fn sight() -> CallOptions {
+    CallOptions::of(1).weights(ReturnWeights::EachHead).measured()
 }
 
 /// A tape that is finished: a run is one submission.

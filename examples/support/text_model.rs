@@ -9,7 +9,7 @@ use wgpu_attention::{
     nn::{Embedding, LayerNorm, Tape},
 };
 
-use crate::{
+use super::{
     checkpoint::Checkpoint,
     published::{Answer, Family, Layers, Ready, answer, dense, sight},
 };

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::Gpu;
+use crate::gpu::Gpu;
 
 /// What a file of this crate starts with, before a checksum and the driver's own data.
 const MAGIC: &[u8; 16] = b"wgpu-attention 1";

@@ -2,20 +2,19 @@
 
 use std::ops::Range;
 
-use super::{
-    Gpu,
-    run::{Progress, buffer, upload},
-};
 use crate::{
-    bound::{Bindings, Bound},
-    divergence::Divergence,
+    device::{bindings::Bindings, bound::Bound, memory::allocate},
     error::Error,
-    layout::Layout,
-    problem::Problem,
-    shape::Shape,
-    spec::Spec,
-    tensor::{Data, Inputs, Outputs, Tensor},
-    view::View,
+    gpu::{
+        Gpu,
+        run::{Progress, upload},
+    },
+    problem::{
+        attention::{shape::Shape, spec::Spec},
+        divergence::Divergence,
+        values::{Data, Inputs, Outputs},
+    },
+    tensor::{Tensor, layout::Layout, view::View},
 };
 
 /// Most bytes of weights at a time, of both attentions together, unless one row of each batch item takes more.
@@ -40,7 +39,8 @@ impl Gpu {
     /// let (q, k) = (vec![0.1; 8 * 512 * 64], vec![0.2; 2 * 512 * 64]);
     /// let (spec, inputs) = (Spec::new(shape), Inputs::without_values(&q, &k));
     /// let half = spec.clone().kv_type(DType::F16); // what does a cache in f16 change?
-    /// let rows = Gpu::new()?.compare((&spec, &inputs), (&half, &inputs))?.divergence.unwrap();
+    /// let outputs = Gpu::new()?.compare((&spec, &inputs), (&half, &inputs))?;
+    /// let rows = outputs.divergence().unwrap_or_default();
     /// let worst = rows.chunks(2).map(|row| row[0]).fold(0.0, f32::max);
     /// # Ok::<(), wgpu_attention::Error>(())
     /// ```
@@ -147,10 +147,11 @@ impl Side {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let mut buffers = Vec::new();
         for view in spec.views().filter(View::is_input) {
-            buffers.push((view, buffer(gpu, view.tensor.name(), view.bytes()?, usage).await?));
+            buffers.push((view, allocate(&gpu.device, view.tensor.name(), view.bytes()?, usage).await?));
         }
         upload(gpu, &buffers, &inputs)?;
-        Ok(Self { spec, inputs: buffers, weights: buffer(gpu, "weights", bytes, usage).await?, workspace: None })
+        let weights = allocate(&gpu.device, "weights", bytes, usage).await?;
+        Ok(Self { spec, inputs: buffers, weights, workspace: None })
     }
 
     /// The weights of one part, ready to be computed.
@@ -159,7 +160,7 @@ impl Side {
         let plan = gpu.attention.plan_once(&spec.into()).await?;
         let bytes = plan.workspace_bytes();
         if self.workspace.as_ref().map_or(0, wgpu::Buffer::size) < bytes {
-            self.workspace = Some(buffer(gpu, "workspace", bytes, wgpu::BufferUsages::STORAGE).await?);
+            self.workspace = Some(allocate(&gpu.device, "workspace", bytes, wgpu::BufferUsages::STORAGE).await?);
         }
         let bindings = Bindings::new().weights(self.weights.slice(..));
         let mut bindings =
@@ -180,18 +181,15 @@ struct Comparison {
 
 impl Comparison {
     async fn new(gpu: &Gpu, specs: [Spec; 2], inputs: [&Inputs<'_>; 2], largest: &Part) -> Result<Self, Error> {
-        let bytes = |[heads, rows]: &Part, tensor| {
-            let problem = Problem::from(divergence(&specs[0], heads, rows));
-            problem.view(tensor).map_or(Ok(0), |view| view.bytes())
-        };
-        let (weights, result) = (bytes(largest, Tensor::Weights)?, bytes(largest, Tensor::Divergence)?);
-        let whole = bytes(&specs[0].only_or_all(), Tensor::Divergence)?;
+        let [part, all] = [largest, &specs[0].only_or_all()].map(|[heads, rows]| divergence(&specs[0], heads, rows));
+        let (weights, result) = (part.weights_view().bytes()?, part.divergence_view().bytes()?);
+        let whole = all.divergence_view().bytes()?;
         let [one, other] = specs;
         let sides = [Side::new(gpu, one, inputs[0], weights).await?, Side::new(gpu, other, inputs[1], weights).await?];
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let result = buffer(gpu, "divergence", result, usage).await?;
+        let result = allocate(&gpu.device, "divergence", result, usage).await?;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        Ok(Self { sides, result, staging: buffer(gpu, "the outputs on the host", whole, usage).await? })
+        Ok(Self { sides, result, staging: allocate(&gpu.device, "the outputs on the host", whole, usage).await? })
     }
 
     /// Computes both weights of one part and compares them.
@@ -240,8 +238,8 @@ impl Comparison {
     async fn read(self, gpu: &Gpu) -> Result<Outputs<f32>, Error> {
         gpu.fetch(&self.staging, |_| ()).await?;
         let bytes = self.staging.get_mapped_range(..).map_err(|error| Error::Lost { because: error.to_string() })?;
-        let mut outputs = Outputs::of(Vec::new());
-        outputs.divergence = Some(bytemuck::pod_collect_to_vec(&bytes));
+        let mut outputs = Outputs::default();
+        outputs.set(Tensor::Divergence, bytemuck::pod_collect_to_vec(&bytes));
         Ok(outputs)
     }
 }

@@ -4,14 +4,19 @@
 mod cache;
 mod compare;
 mod run;
+mod session;
 
 use std::{num::NonZeroUsize, sync::Mutex};
 
 use lru::LruCache;
 
-pub use self::run::Progress;
-use self::run::Session;
-use crate::{error::Error, pipelines::lock, plan::Attention, problem::Problem};
+pub use crate::gpu::run::Progress;
+use crate::{
+    device::{pipelines::lock, plan::Attention},
+    error::Error,
+    gpu::session::Session,
+    problem::Problem,
+};
 
 /// Problems whose buffers are kept for the next call; the one not used for longest goes first.
 const SESSIONS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
@@ -23,7 +28,7 @@ const SESSIONS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 /// let gpu = Gpu::new()?;
 /// let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 2, kv_len: 2, head_dim: 1, value_dim: 1 };
 /// let inputs = Inputs::new(&[0.0, 0.0], &[1.0, 2.0], &[1.0, 3.0]);
-/// assert_eq!(gpu.run(&Spec::new(shape), &inputs)?.out, [2.0, 2.0]);
+/// assert_eq!(gpu.run(&Spec::new(shape), &inputs)?.out(), [2.0, 2.0]);
 /// # Ok::<(), wgpu_attention::Error>(())
 /// ```
 #[derive(Debug)]
@@ -71,7 +76,7 @@ impl Gpu {
         let preference = wgpu::PowerPreference::from_env().unwrap_or(wgpu::PowerPreference::HighPerformance);
         let adapter = Self::adapter(preference).await?;
         let wanted = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP_BARRIER;
-        // SAFETY: the one experimental feature is used by shaders/matrix.wgsl alone, which keeps to sizes that the adapter
+        // SAFETY: the one experimental feature is used by shaders/forward/matrix.wgsl alone, which keeps to sizes that the adapter
         // declares and to matrices inside its own workgroup memory.
         let allowed = unsafe { wgpu::ExperimentalFeatures::enabled() };
         let gpu = Self::open(&adapter, wanted, allowed).await?;

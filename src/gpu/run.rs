@@ -1,19 +1,21 @@
 //! Upload, run step by step, read back.
 
-use std::borrow::Cow;
-
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
-use half::{bf16, f16};
 
-use super::Gpu;
 use crate::{
-    bound::{Bindings, Bound},
-    dtype::DType,
+    device::{
+        bindings::Bindings,
+        bound::Bound,
+        memory::{allocate, loaded_floats, stored},
+        pipelines::{Scopes, lock},
+    },
     error::Error,
-    pipelines::{Scopes, lock},
-    problem::Problem,
-    tensor::{Data, Inputs, Outputs, Tensor},
-    view::View,
+    gpu::{Gpu, session::Session},
+    problem::{
+        Problem,
+        values::{Inputs, Outputs},
+    },
+    tensor::{Tensor, view::View},
 };
 
 /// How far a run is.
@@ -23,15 +25,6 @@ pub struct Progress {
     pub done: usize,
     /// All of them.
     pub steps: usize,
-}
-
-/// The plan and buffers of one problem, kept between calls.
-#[derive(Debug)]
-pub(super) struct Session {
-    bound: Bound,
-    buffers: Vec<(View, wgpu::Buffer)>,
-    /// All outputs, one after the other, as the host reads them.
-    staging: wgpu::Buffer,
 }
 
 impl Gpu {
@@ -107,7 +100,7 @@ impl Gpu {
             return Err(Error::Usage { name: "to read", needs: "COPY_SRC" });
         }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = buffer(self, "a buffer on the host", source.size(), usage).await?;
+        let staging = allocate(&self.device, "a buffer on the host", source.size(), usage).await?;
         self.fetch(&staging, |encoder| encoder.copy_buffer_to_buffer(source, 0, &staging, 0, source.size())).await?;
         let bytes = staging.get_mapped_range(..);
         let bytes = bytes.map_err(|error| Error::Lost { because: error.to_string() })?;
@@ -195,11 +188,11 @@ impl Session {
             // Outputs are cleared where a call may leave rows unwritten.
             usage.set(wgpu::BufferUsages::COPY_DST, view.is_input() || problem.view(Tensor::CuQ).is_some());
             usage.set(wgpu::BufferUsages::COPY_SRC, view.is_output());
-            buffers.push((view, buffer(gpu, view.tensor.name(), bytes, usage).await?));
+            buffers.push((view, allocate(&gpu.device, view.tensor.name(), bytes, usage).await?));
             staged += if view.is_output() { bytes } else { 0 };
         }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = buffer(gpu, "the outputs on the host", staged, usage).await?;
+        let staging = allocate(&gpu.device, "the outputs on the host", staged, usage).await?;
         let mut bindings = Bindings::new();
         for (view, buffer) in &buffers {
             bindings = bindings.set(view.tensor, buffer.slice(..));
@@ -234,19 +227,21 @@ impl Session {
 
     fn outputs(&self) -> Result<Outputs<f32>, Error> {
         let bytes = self.staging.get_mapped_range(..).map_err(|error| Error::Lost { because: error.to_string() })?;
-        let mut outputs = Outputs::of(Vec::new());
+        let mut outputs = Outputs::default();
         let mut at = 0;
         for (view, buffer) in self.buffers.iter().filter(|(view, _)| view.is_output()) {
             let size = buffer.size() as usize;
             let (bytes, extent) = (&bytes[at..at + size], view.extent()? as usize);
             at += size;
-            if view.tensor == Tensor::TopKeys {
-                outputs.top_keys = Some(bytemuck::pod_collect_to_vec::<u8, u32>(bytes)[..extent].to_vec());
-                continue;
+            if view.dtype.is_float() {
+                let mut values = loaded_floats(bytes, view.dtype);
+                values.truncate(extent);
+                outputs.set(view.tensor, values);
+            } else {
+                let mut words = bytemuck::pod_collect_to_vec(bytes);
+                words.truncate(extent);
+                outputs.set_words(view.tensor, words);
             }
-            let mut values = loaded(bytes, view.dtype);
-            values.truncate(extent);
-            outputs.set(view.tensor, values);
         }
         Ok(outputs)
     }
@@ -259,49 +254,4 @@ pub(super) fn upload(gpu: &Gpu, buffers: &[(View, wgpu::Buffer)], inputs: &Input
         gpu.queue.write_buffer(buffer, 0, &stored(data, view)?);
     }
     Ok(())
-}
-
-/// The bytes of a tensor, whole words, as far as it reaches.
-fn stored<'a>(data: Data<'a>, view: &View) -> Result<Cow<'a, [u8]>, Error> {
-    let extent = view.extent()? as usize;
-    let mut bytes = match (data, view.dtype) {
-        (Data::Floats(data), DType::F16) => bytemuck::pod_collect_to_vec(
-            &data[..extent].iter().map(|&x| f16::from_f32(x).to_bits()).collect::<Vec<_>>(),
-        ),
-        (Data::Floats(data), DType::Bf16) => bytemuck::pod_collect_to_vec(
-            &data[..extent].iter().map(|&x| bf16::from_f32(x).to_bits()).collect::<Vec<_>>(),
-        ),
-        (Data::Floats(data), _) => return Ok(bytemuck::cast_slice(&data[..extent]).into()),
-        (Data::Words(data), _) => return Ok(bytemuck::cast_slice(&data[..extent]).into()),
-        (Data::Bools(data), DType::Bit) => {
-            let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit));
-            data[..extent].chunks(8).map(byte).collect()
-        }
-        (Data::Bools(data), _) => data[..extent].iter().map(|&keep| keep.into()).collect(),
-    };
-    bytes.resize(view.bytes()? as usize, 0);
-    Ok(bytes.into())
-}
-
-/// The numbers that bytes of a tensor hold.
-fn loaded(bytes: &[u8], dtype: DType) -> Vec<f32> {
-    let halves = || bytemuck::pod_collect_to_vec::<u8, u16>(bytes).into_iter();
-    match dtype {
-        DType::F16 => halves().map(|bits| f16::from_bits(bits).to_f32()).collect(),
-        DType::Bf16 => halves().map(|bits| bf16::from_bits(bits).to_f32()).collect(),
-        _ => bytemuck::pod_collect_to_vec(bytes),
-    }
-}
-
-pub(super) async fn buffer(
-    gpu: &Gpu,
-    name: &'static str,
-    size: u64,
-    usage: wgpu::BufferUsages,
-) -> Result<wgpu::Buffer, Error> {
-    let descriptor = wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false };
-    let scopes = Scopes::open(&gpu.device);
-    let buffer = gpu.device.create_buffer(&descriptor);
-    scopes.close(name).await?;
-    Ok(buffer)
 }

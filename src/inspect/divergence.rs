@@ -1,6 +1,6 @@
 //! How far two attentions are apart.
 
-use crate::reference::{Sum, jensen_shannon};
+use crate::reference::{divergence::jensen_shannon, formula::Sum};
 
 /// The Jensen-Shannon divergence of two rows of weights in nats, 0 for equal ones and at most `ln 2` (Lin 1991). Each row counts as
 /// what it is of its sum, so that sinks do not matter; with a row without weight it is 0 if both are, else `ln 2`.

@@ -1,8 +1,11 @@
 //! Measures of rows averaged over a head.
 
 use crate::{
-    measures::{Measures, ROW_MEASURES},
-    tensor::{Outputs, Tensor},
+    problem::{
+        measures::{Measures, ROW_MEASURES},
+        values::Outputs,
+    },
+    tensor::Tensor,
 };
 
 /// Means over the rows of a head that see a key, as numbers and not as labels: a head that mostly looks at the token before has a
@@ -97,7 +100,7 @@ pub fn heads<T: Copy + Into<f64>>(measures: &Measures, outputs: &Outputs<T>) -> 
 
 /// The measures of each row of each head, batch items outermost; `None` where rows were not measured.
 pub(super) fn rows_of<T: Copy + Into<f64>>(measures: &Measures, outputs: &Outputs<T>) -> Option<Vec<Vec<Vec<f64>>>> {
-    let (view, rows) = (measures.view(Tensor::RowMeasures)?, outputs.row_measures.as_ref()?);
+    let (view, rows) = (measures.view(Tensor::RowMeasures)?, outputs.row_measures()?);
     let [_, _, len, width] = view.sizes.map(|size| size as usize);
     let of_head = |rows: &[T]| rows.chunks(width).map(|row| row.iter().map(|&x| x.into()).collect()).collect();
     Some(rows.chunks(len * width).map(of_head).collect())

@@ -15,18 +15,18 @@
 
 mod agreement;
 mod divergence;
-mod grid;
-mod heads;
-#[cfg(feature = "layers")]
-mod layers;
+pub(crate) mod heads;
+pub(crate) mod patches;
 #[cfg(feature = "plot")]
 pub mod plot;
+#[cfg(feature = "rollout")]
+mod rollout;
 
-#[cfg(feature = "layers")]
-pub use self::layers::Layers;
-pub use self::{
+#[cfg(feature = "rollout")]
+pub use crate::inspect::rollout::Rollout;
+pub use crate::inspect::{
     agreement::Agreement,
     divergence::divergence,
-    grid::Grid,
     heads::{Head, heads},
+    patches::PatchRegions,
 };

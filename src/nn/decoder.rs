@@ -1,14 +1,17 @@
 //! Decoder layers and stacks of them, whole sequences at once or token by token over caches (Vaswani et al. 2017, section 3.1).
 
-use super::{
-    encoder::{FeedForward, LayerConfig, Wrapped, final_norm},
-    multi_head::{Attended, Heads, MultiHeadAttention},
-    parts::{LayerNorm, Linear},
-    sight::Sight,
-    tape::{Tape, Value},
-    weights::Weights,
+use crate::{
+    error::Error,
+    nn::{
+        encoder::{FeedForward, LayerConfig, Wrapped, final_norm},
+        layers::{LayerNorm, Linear},
+        multi_head::{Attended, Heads, MultiHeadAttention},
+        options::CallOptions,
+        tape::{Tape, Value},
+        weights::Weights,
+    },
+    tensor::dtype::DType,
 };
-use crate::{dtype::DType, error::Error};
 
 /// Keys and values that a decoder layer has seen, on the device: what makes the next token cost one row.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +51,12 @@ impl DecoderLayer {
     }
 
     /// Adds the layer to the tape: `x [batch * len, embed_dim]` over `memory [batch * memory_len, embed_dim]`. `own` says what tokens see of
-    /// each other, usually [`Sight::causal`]; `cross` what they see of the memory, whose weights are given where it asks for them.
+    /// each other, usually [`CallOptions::causal`]; `cross` what they see of the memory, whose weights are given where it asks for them.
     pub fn record(
         &self,
         tape: &mut Tape,
         [x, memory]: [Value; 2],
-        [own, cross]: [&Sight; 2],
+        [own, cross]: [&CallOptions; 2],
     ) -> Result<Attended, Error> {
         let memory = self.cross.keys_and_values(tape, [memory; 2])?;
         let attend = |tape: &mut Tape, y, x| Ok(self.own.record(tape, [y; 3], own, Some(x))?.out);
@@ -75,7 +78,7 @@ impl DecoderLayer {
         tape: &mut Tape,
         x: Value,
         (cache, lens): (&Cache, Value),
-        cross: &Sight,
+        cross: &CallOptions,
     ) -> Result<Attended, Error> {
         let attend = |tape: &mut Tape, y, x| self.own.record_next(tape, y, (cache.own, lens), x);
         self.rest(tape, x, attend, (cache.memory, cross))
@@ -87,7 +90,7 @@ impl DecoderLayer {
         tape: &mut Tape,
         x: Value,
         attend: impl FnOnce(&mut Tape, Value, Value) -> Result<Value, Error>,
-        (memory, cross): ([Value; 2], &Sight),
+        (memory, cross): ([Value; 2], &CallOptions),
     ) -> Result<Attended, Error> {
         let [first, second, third] = &self.norms;
         let (x, ()) = first.around(tape, x, |tape, y| Ok((attend(tape, y, x)?, ())))?;
@@ -120,7 +123,7 @@ impl Decoder {
         &self,
         tape: &mut Tape,
         [x, memory]: [Value; 2],
-        sights: [&Sight; 2],
+        sights: [&CallOptions; 2],
     ) -> Result<(Value, Vec<Attended>), Error> {
         self.each(tape, x, |tape, _, layer, x| layer.record(tape, [x, memory], sights))
     }
@@ -136,7 +139,7 @@ impl Decoder {
         tape: &mut Tape,
         x: Value,
         (caches, lens): (&[Cache], Value),
-        cross: &Sight,
+        cross: &CallOptions,
     ) -> Result<(Value, Vec<Attended>), Error> {
         if caches.len() != self.layers.len() {
             return Err(Error::Input { name: "caches", got: caches.len(), needs: self.layers.len() });

@@ -1,13 +1,16 @@
 //! Encoder layers and stacks of them (Vaswani et al. 2017, section 3.1).
 
-use super::{
-    multi_head::{Attended, Heads, MultiHeadAttention},
-    parts::{LayerNorm, Linear},
-    sight::Sight,
-    tape::{Tape, Value},
-    weights::Weights,
+use crate::{
+    error::Error,
+    nn::{
+        layers::{LayerNorm, Linear},
+        multi_head::{Attended, Heads, MultiHeadAttention},
+        options::CallOptions,
+        tape::{Tape, Value},
+        weights::Weights,
+    },
+    problem::linear::Activation,
 };
-use crate::{error::Error, linear::Activation};
 
 /// Sizes and kind of an encoder or decoder layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,7 +111,7 @@ impl EncoderLayer {
     }
 
     /// Adds the layer to the tape: `x [batch * len, embed_dim]`, and out alike.
-    pub fn record(&self, tape: &mut Tape, x: Value, sight: &Sight) -> Result<Attended, Error> {
+    pub fn record(&self, tape: &mut Tape, x: Value, sight: &CallOptions) -> Result<Attended, Error> {
         let [first, second] = &self.norms;
         let (x, attended) = first.around(tape, x, |tape, y| {
             let attended = self.attention.record(tape, [y; 3], sight, Some(x))?;
@@ -147,7 +150,7 @@ impl Encoder {
     }
 
     /// Adds all layers to the tape; gives the output `[batch * len, embed_dim]`, and what each layer gave.
-    pub fn record(&self, tape: &mut Tape, mut x: Value, sight: &Sight) -> Result<(Value, Vec<Attended>), Error> {
+    pub fn record(&self, tape: &mut Tape, mut x: Value, sight: &CallOptions) -> Result<(Value, Vec<Attended>), Error> {
         let mut all = Vec::new();
         for layer in &self.layers {
             let attended = layer.record(tape, x, sight)?;

@@ -1,20 +1,22 @@
 //! Grouped-query attention with rotary embedding over a cache, as current decoder models have it (Ainslie et al. 2023; Su et al. 2021).
 
-use super::{
-    parts::Linear,
-    tape::{Tape, Value},
-    weights::Weights,
-};
 use crate::{
-    dtype::DType,
     error::Error,
-    layout::Order,
-    linear::Activation,
-    mask::{Align, Mask},
-    rope::{Angles, Rope, Rotary},
-    shape::Shape,
-    spec::Spec,
-    tensor::Tensor,
+    nn::{
+        layers::Linear,
+        tape::{Tape, Value},
+        weights::Weights,
+    },
+    problem::{
+        attention::{
+            mask::{Align, Mask},
+            shape::Shape,
+            spec::Spec,
+        },
+        linear::Activation,
+        rope::{Angles, Rope, Rotary},
+    },
+    tensor::{Tensor, dtype::DType, layout::Order},
 };
 
 /// Sizes of a [`GroupedQueryAttention`].

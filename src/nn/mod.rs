@@ -16,7 +16,7 @@
 //!
 //! let mut tape = nn::Tape::new(gpu.attention());
 //! let x = tape.input(2 * 100, 512, DType::F32); // 2 sequences of 100 tokens
-//! let (out, _) = encoder.record(&mut tape, x, &nn::Sight::of(2))?;
+//! let (out, _) = encoder.record(&mut tape, x, &nn::CallOptions::of(2))?;
 //! let out = tape.keep(out);
 //! let forward = tape.finish()?;
 //!
@@ -32,20 +32,20 @@
 mod decoder;
 mod encoder;
 mod grouped_query;
+mod layers;
 mod multi_head;
-mod parts;
-mod sight;
+mod options;
 mod tape;
 mod transformer;
 mod weights;
 
-pub use self::{
+pub use crate::nn::{
     decoder::{Cache, Decoder, DecoderLayer},
     encoder::{Encoder, EncoderLayer, FeedForward, LayerConfig},
     grouped_query::{GroupedCache, GroupedHeads, GroupedQueryAttention, rotary_angles},
+    layers::{Embedding, LayerNorm, Linear, sinusoids},
     multi_head::{Attended, Heads, Measured, MultiHeadAttention},
-    parts::{Embedding, LayerNorm, Linear, sinusoids},
-    sight::{GiveWeights, Sight},
+    options::{CallOptions, ReturnWeights},
     tape::{Forward, Tape, Value},
     transformer::{Generation, Transformer, TransformerConfig},
     weights::{Parameter, Weights},

@@ -1,22 +1,29 @@
 //! Multi-head attention (Vaswani et al. 2017, section 3.2.2).
 
-use super::{
-    parts::Linear,
-    sight::{GiveWeights, Sight},
-    tape::{Tape, Value},
-    weights::Weights,
-};
 use crate::{
-    dtype::DType,
     error::Error,
-    inspect::{self, Head},
-    layout::{Layout, Order},
-    linear::Activation,
-    mask::{Align, Mask},
-    measures::{MapOf, Measures, Pool, ROW_MEASURES},
-    shape::Shape,
-    spec::Spec,
-    tensor::{Outputs, Tensor},
+    inspect::{self, heads::Head},
+    nn::{
+        layers::Linear,
+        options::{CallOptions, ReturnWeights},
+        tape::{Tape, Value},
+        weights::Weights,
+    },
+    problem::{
+        attention::{
+            mask::{Align, Mask},
+            shape::Shape,
+            spec::Spec,
+        },
+        linear::Activation,
+        measures::{MapOf, Measures, Pool, ROW_MEASURES},
+        values::Outputs,
+    },
+    tensor::{
+        Tensor,
+        dtype::DType,
+        layout::{Layout, Order},
+    },
 };
 
 /// Sizes of a [`MultiHeadAttention`].
@@ -57,9 +64,9 @@ impl Heads {
 pub struct Attended {
     /// `[batch * q_len, embed_dim]`.
     pub out: Value,
-    /// Where [`Sight::weights`] asks for them.
+    /// Where [`CallOptions::weights`] asks for them.
     pub weights: Option<Value>,
-    /// Where [`Sight::measured`] asks for them.
+    /// Where [`CallOptions::measured`] asks for them.
     pub measured: Option<Measured>,
 }
 
@@ -78,7 +85,7 @@ impl Measured {
     /// The heads, of what the device wrote to [`rows`](Self::rows).
     #[must_use]
     pub fn heads(&self, rows: &[f32]) -> Vec<Head> {
-        let mut outputs = Outputs::of(Vec::new());
+        let mut outputs = Outputs::default();
         outputs.set(Tensor::RowMeasures, rows.to_vec());
         inspect::heads(&self.measures, &outputs)
     }
@@ -139,7 +146,7 @@ impl MultiHeadAttention {
         &self,
         tape: &mut Tape,
         [query, key, value]: [Value; 3],
-        sight: &Sight,
+        sight: &CallOptions,
         residual: Option<Value>,
     ) -> Result<Attended, Error> {
         let kv = self.keys_and_values(tape, [key, value])?;
@@ -161,7 +168,7 @@ impl MultiHeadAttention {
         tape: &mut Tape,
         query: Value,
         (streams, own): (&[Value], Option<&[[Linear; 2]]>),
-        sight: &Sight,
+        sight: &CallOptions,
         residual: Option<Value>,
     ) -> Result<Attended, Error> {
         if let Some(own) = own.filter(|own| own.len() != streams.len()) {
@@ -192,7 +199,7 @@ impl MultiHeadAttention {
         tape: &mut Tape,
         query: Value,
         [k, v]: [Value; 2],
-        sight: &Sight,
+        sight: &CallOptions,
         residual: Option<Value>,
     ) -> Result<Attended, Error> {
         let (q_len, kv_len) = (sight.len("query", query.rows)?, sight.len("key", k.rows)?);
@@ -262,21 +269,21 @@ fn attend(
     tape: &mut Tape,
     spec: &Spec,
     (scored, [v, mixed]): (&[(Tensor, Value)], [Value; 2]),
-    give: GiveWeights,
+    give: ReturnWeights,
 ) -> Option<Value> {
     let Shape { batch, q_heads, q_len, kv_len, .. } = *spec.shape();
     let all = [scored, &[(Tensor::V, v), (Tensor::Out, mixed)]].concat();
     match give {
-        GiveWeights::None => {
+        ReturnWeights::None => {
             tape.step(spec, &all);
             None
         }
-        GiveWeights::EachHead => {
+        ReturnWeights::EachHead => {
             let weights = tape.value(batch * q_heads * q_len, kv_len, DType::F32);
             tape.step(spec.clone().weights(), &[all.as_slice(), &[(Tensor::Weights, weights)]].concat());
             Some(weights)
         }
-        GiveWeights::Mean => {
+        ReturnWeights::Mean => {
             let mean = tape.value(batch * q_len, kv_len, DType::F32);
             tape.step(spec, &all);
             let measures = Measures::of(spec).map(q_len, kv_len, Pool::Sum, MapOf::AllHeads);

@@ -3,16 +3,19 @@
 use std::ops::Range;
 
 use crate::{
-    bound::{Bindings, Bound},
-    dtype::DType,
+    device::{
+        bindings::Bindings,
+        bound::Bound,
+        pipelines::Scopes,
+        plan::{Attention, Plan},
+    },
     error::Error,
-    pipelines::Scopes,
-    plan::{Attention, Plan},
+    nn::weights::storage,
     problem::Problem,
-    tensor::Tensor,
+    tensor::{Tensor, dtype::DType},
 };
 
-/// A matrix on the device: rows of so many elements, dense. A name for it; the buffer is made by [`Tape::finish`].
+/// A matrix on the device: dense rows of equal length. A name for it; the buffer is made by [`Tape::finish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Value {
     id: usize,
@@ -186,7 +189,7 @@ impl Tape {
     }
 
     fn buffer(&self, label: &str, size: u64, data: Option<&[u8]>) -> wgpu::Buffer {
-        super::weights::buffer(self.attention.device(), label, size, data)
+        storage(self.attention.device(), label, size, data)
     }
 }
 

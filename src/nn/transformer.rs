@@ -1,15 +1,20 @@
 //! The encoder-decoder of Vaswani et al. 2017: embeddings, positions, both stacks, output projection.
 
-use super::{
-    decoder::Decoder,
-    encoder::{Encoder, LayerConfig},
-    multi_head::Attended,
-    parts::{Embedding, Linear, sinusoids},
-    sight::{GiveWeights, Sight},
-    tape::{Forward, Tape, Value},
-    weights::{Weights, encode_floats},
+use crate::{
+    device::{memory::stored_floats, plan::Attention},
+    error::Error,
+    nn::{
+        decoder::Decoder,
+        encoder::{Encoder, LayerConfig},
+        layers::{Embedding, Linear, sinusoids},
+        multi_head::Attended,
+        options::{CallOptions, ReturnWeights},
+        tape::{Forward, Tape, Value},
+        weights::Weights,
+    },
+    problem::linear::Activation,
+    tensor::dtype::DType,
 };
-use crate::{dtype::DType, error::Error, linear::Activation, plan::Attention};
 
 /// Sizes of a [`Transformer`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,12 +62,12 @@ impl Transformer {
 
     /// Adds all of it to the tape: `source [batch * len]` and `target [batch * target_len]` u32 tokens to logits
     /// `[batch * target_len, target_vocabulary]`; and what each decoder layer gave over the source. The sights
-    /// are of the source, of the target ([`Sight::causal`], usually) and of the target on the source.
+    /// are of the source, of the target ([`CallOptions::causal`], usually) and of the target on the source.
     pub fn record(
         &self,
         tape: &mut Tape,
         [source, target]: [Value; 2],
-        sights: [&Sight; 3],
+        sights: [&CallOptions; 3],
     ) -> Result<(Value, Vec<Attended>), Error> {
         let memory = self.encode(tape, source, sights[0])?;
         let x = self.target.record(tape, target, sights[1].len("target", target.width)?);
@@ -70,7 +75,7 @@ impl Transformer {
         Ok((self.generator.record(tape, x, Activation::None, None)?, attended))
     }
 
-    fn encode(&self, tape: &mut Tape, source: Value, sight: &Sight) -> Result<Value, Error> {
+    fn encode(&self, tape: &mut Tape, source: Value, sight: &CallOptions) -> Result<Value, Error> {
         let x = self.source.record(tape, source, sight.len("source", source.width)?);
         Ok(self.encoder.record(tape, x, sight)?.0)
     }
@@ -87,19 +92,19 @@ impl Transformer {
         let [len, capacity] = sizes;
         let mut tape = Tape::new(attention);
         let source = tape.input(1, len, DType::U32);
-        let memory = self.encode(&mut tape, source, &Sight::of(1))?;
+        let memory = self.encode(&mut tape, source, &CallOptions::of(1))?;
         let caches = self.decoder.caches(&mut tape, memory, [1, capacity])?;
         let first = tape.steps();
         let [token, lens] = [tape.input(1, 1, DType::U32), tape.input(1, 1, DType::U32)];
         let place = tape.input(1, self.target.dim, self.target.dtype());
         let x = self.target.record_at(&mut tape, token, place);
-        let sight = Sight::of(1).weights(GiveWeights::EachHead);
+        let sight = CallOptions::of(1).weights(ReturnWeights::EachHead);
         let (x, attended) = self.decoder.record_next(&mut tape, x, (&caches, lens), &sight)?;
         let logits = self.generator.record(&mut tape, x, Activation::None, None)?;
         let logits = tape.keep(logits);
         let weights = attended.into_iter().filter_map(|one| one.weights.map(|weights| tape.keep(weights))).collect();
         let places = sinusoids(capacity, self.target.dim);
-        let places = encode_floats(&places, self.target.dtype());
+        let places = stored_floats(&places, self.target.dtype()).into_owned();
         let forward = tape.finish_async().await?;
         Ok(Generation { forward, source, token, lens, place, logits, weights, places, first, capacity, done: 0 })
     }

@@ -4,7 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{dtype::DType, error::Error, pipelines::Scopes, plan::Attention};
+use crate::{
+    device::{
+        memory::{self, loaded_floats, stored_floats},
+        pipelines::Scopes,
+        plan::Attention,
+    },
+    error::Error,
+    tensor::dtype::DType,
+};
 
 /// One tensor of a state dict, on the device.
 #[derive(Clone, Debug)]
@@ -95,12 +103,7 @@ impl<'a> Weights<'a> {
         if stored.shape != wanted {
             return Err(refused(name, format!("it is {:?}, and {wanted:?} is expected", stored.shape)));
         }
-        let dtype = match stored.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::Bf16,
-            other => return Err(refused(name, format!("it is {other}, and F32, F16 or BF16 is expected"))),
-        };
+        let dtype = float_type(name, stored.dtype)?;
         let parameters = self.upload(name, stored.data, dtype)?;
         self.taken.insert(name.into());
         Ok(parameters)
@@ -118,19 +121,13 @@ impl<'a> Weights<'a> {
         let Some(stored) = self.tensors.get(name).filter(|stored| stored.dtype != Dtype::F32) else {
             return Ok(parameters);
         };
-        let halves = stored.data.as_chunks().0.iter().map(|&half| u16::from_le_bytes(half));
-        let floats: Vec<f32> = match stored.dtype {
-            Dtype::F16 => halves.map(|half| half::f16::from_bits(half).into()).collect(),
-            _ => halves.map(|half| half::bf16::from_bits(half).into()).collect(),
-        };
-        let bytes: Vec<u8> = floats.into_iter().flat_map(f32::to_le_bytes).collect();
-        self.upload(name, &bytes, DType::F32)
+        let floats = loaded_floats(stored.data, float_type(name, stored.dtype)?);
+        self.upload(name, &stored_floats(&floats, DType::F32), DType::F32)
     }
 
     /// Numbers that are not in the file, in this type.
     pub(super) fn constant(&self, name: &str, numbers: &[f32], dtype: DType) -> Result<Parameter, Error> {
-        let bytes = encode_floats(numbers, dtype);
-        let [parameter] = self.upload(name, &bytes, dtype)?;
+        let [parameter] = self.upload(name, &stored_floats(numbers, dtype), dtype)?;
         Ok(parameter)
     }
 
@@ -139,7 +136,7 @@ impl<'a> Weights<'a> {
         let device = self.attention.device();
         let scopes = Scopes::open(device);
         let len = bytes.len() / N;
-        let one = |n: usize| buffer(device, name, len as u64, Some(&bytes[n * len..][..len]));
+        let one = |n: usize| storage(device, name, len as u64, Some(&bytes[n * len..][..len]));
         let parameters = std::array::from_fn(|n| Parameter { buffer: one(n), dtype });
         let refusal = scopes.close("the weights of a model");
         #[cfg(not(target_arch = "wasm32"))]
@@ -164,34 +161,23 @@ impl<'a> Weights<'a> {
     }
 }
 
+/// The element type that a file gives a tensor.
+fn float_type(name: &str, dtype: Dtype) -> Result<DType, Error> {
+    match dtype {
+        Dtype::F32 => Ok(DType::F32),
+        Dtype::F16 => Ok(DType::F16),
+        Dtype::BF16 => Ok(DType::Bf16),
+        other => Err(refused(name, format!("it is {other}, and F32, F16 or BF16 is expected"))),
+    }
+}
+
 fn refused(name: &str, because: String) -> Error {
     Error::StateDict { name: name.into(), because }
 }
 
-/// Numbers as the device holds them in this type.
-pub(super) fn encode_floats(numbers: &[f32], dtype: DType) -> Vec<u8> {
-    match dtype {
-        DType::F16 => numbers.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect(),
-        DType::Bf16 => numbers.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect(),
-        _ => numbers.iter().flat_map(|&x| x.to_le_bytes()).collect(),
-    }
-}
-
 /// A buffer of storage, with these bytes and zeros after them.
-pub(super) fn buffer(device: &wgpu::Device, label: &str, size: u64, data: Option<&[u8]>) -> wgpu::Buffer {
+pub(super) fn storage(device: &wgpu::Device, label: &str, size: u64, data: Option<&[u8]>) -> wgpu::Buffer {
     use wgpu::BufferUsages as Usages;
-    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some(label),
-        size: size.next_multiple_of(4).max(4),
-        usage: Usages::STORAGE | Usages::COPY_DST | Usages::COPY_SRC,
-        mapped_at_creation: data.is_some(),
-    });
-    let Some(data) = data else { return buffer };
-    if let Ok(mut mapped) = buffer.get_mapped_range_mut(..) {
-        let mut bytes = data.to_vec();
-        bytes.resize(mapped.len(), 0);
-        mapped.copy_from_slice(&bytes);
-    } // else creation failed, which the error scope around this tells
-    buffer.unmap();
-    buffer
+    let usage = Usages::STORAGE | Usages::COPY_DST | Usages::COPY_SRC;
+    memory::buffer(device, label, size.next_multiple_of(4).max(4), usage, data)
 }

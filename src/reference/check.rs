@@ -1,64 +1,31 @@
 //! Holds all outputs of a problem to their tolerances.
 
-use std::fmt;
-
-use super::{
-    divergence::compared,
-    embed::{embedded, naive_embed},
-    exact,
-    formula::Sum,
-    linear::{layer, naive_linear},
-    locate::{located, naive_locate},
-    measures::check_measures,
-    merge::{merged, naive_merge},
-    naive::naive_by,
-    norm::{naive_norm, normalised},
-    operands::Operands,
-    rope::{naive_rope, turned},
-    stored::Stored,
-    tolerance::{Mismatch, Tolerance, error, largest},
-};
 use crate::{
-    dtype::DType,
-    problem::Problem,
-    spec::Spec,
-    tensor::{Inputs, Outputs, Tensor},
-    view::View,
+    problem::{
+        Problem,
+        attention::spec::Spec,
+        values::{Inputs, Outputs},
+    },
+    reference::{
+        accept::accept,
+        attention::exact,
+        divergence::compared,
+        embed::{embedded, naive_embed},
+        formula::Sum,
+        linear::{layer, naive_linear},
+        locate::{located, naive_locate},
+        margin::{Margin, Wrong, check_kinds},
+        measures::check_measures,
+        merge::{merged, naive_merge},
+        naive::naive_by,
+        norm::{naive_norm, normalised},
+        operands::Operands,
+        rope::{naive_rope, turned},
+        stored::Stored,
+        tolerance::{Tolerance, error, largest},
+    },
+    tensor::{Tensor, view::View},
 };
-
-/// How close one output came to the oracle.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Margin {
-    /// Which output.
-    pub tensor: Tensor,
-    /// The largest difference found.
-    pub error: f64,
-    /// The largest difference allowed.
-    pub limit: f64,
-}
-
-impl fmt::Display for Margin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:.1e} ({:.1e} allowed)", self.tensor.name(), self.error, self.limit)
-    }
-}
-
-/// The output that is wrong, and where.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Wrong {
-    /// Which output.
-    pub tensor: Tensor,
-    /// Where.
-    pub mismatch: Mismatch,
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.tensor.name(), self.mismatch)
-    }
-}
-
-impl std::error::Error for Wrong {}
 
 /// The tolerance of every output of attention, `oracle` being what [`attention`](super::attention) says of it.
 ///
@@ -71,7 +38,7 @@ impl std::error::Error for Wrong {}
 /// If [`Spec::check`] or [`Inputs::check`] refuses.
 #[must_use]
 pub fn tolerances(spec: &Spec, inputs: &Inputs<'_>, oracle: &Outputs<f64>) -> Vec<(Tensor, Tolerance)> {
-    super::accept(spec, inputs);
+    accept(spec, inputs);
     let operands = Operands::new::<f32>(spec, inputs);
     let others = limits(oracle, spec.views(), |sum| naive_by(&operands, sum));
     cache_limits(&operands).into_iter().chain(others).collect()
@@ -118,7 +85,7 @@ fn cache_limits(operands: &Operands<'_>) -> Vec<(Tensor, Tolerance)> {
 /// If [`Problem::check`] or [`Inputs::check`] refuses.
 pub fn check(problem: impl Into<Problem>, inputs: &Inputs<'_>, outputs: &Outputs<f32>) -> Result<Vec<Margin>, Wrong> {
     let problem = problem.into();
-    super::accept(&problem, inputs);
+    accept(&problem, inputs);
     let (oracle, naive): (_, Box<dyn Fn(Sum) -> Outputs<f32>>) = match &problem {
         Problem::Attention(spec) => return check_attention(spec, inputs, outputs),
         Problem::Measures(measures) => return check_measures(measures, inputs, outputs),
@@ -155,10 +122,12 @@ pub fn check(problem: impl Into<Problem>, inputs: &Inputs<'_>, outputs: &Outputs
 
 fn check_attention(spec: &Spec, inputs: &Inputs<'_>, outputs: &Outputs<f32>) -> Result<Vec<Margin>, Wrong> {
     let mut operands = Operands::new::<f64>(spec, inputs);
-    let mut caches = Outputs::of(vec![]);
-    [caches.k, caches.v] = operands.grown();
+    let mut caches = Outputs::default();
+    for (cache, data) in operands.grown() {
+        caches.set(cache, data);
+    }
     let mut margins = compare(&cache_limits(&operands), outputs, &caches)?;
-    if let Some(keys) = outputs.k.as_deref().filter(|_| operands.is_turned()) {
+    if let Some(keys) = outputs.k().filter(|_| operands.is_turned()) {
         operands = operands.over(keys);
     }
     let oracle = exact(&operands);
@@ -179,32 +148,4 @@ fn compare(
         }
     };
     limits.iter().map(compare).collect()
-}
-
-/// Compares an output whose rows hold numbers of so many kinds, side by side, with the oracle: each kind has a tolerance of its own,
-/// whose floor is that of numbers of at least this magnitude.
-pub(super) fn check_kinds(
-    (tensor, kinds): (Tensor, usize),
-    outputs: &Outputs<f32>,
-    oracle: &Outputs<f64>,
-    naive: &[Outputs<f32>; 2],
-    least: f64,
-) -> Result<Vec<Margin>, Wrong> {
-    let (actual, expected) = (outputs.get(tensor).unwrap_or_default(), oracle.get(tensor).unwrap_or_default());
-    let wrong = |mismatch| Wrong { tensor, mismatch };
-    if actual.len() != expected.len() {
-        return Tolerance::of(&[], &[]).check(actual, expected).map(|_| vec![]).map_err(wrong);
-    }
-    let one = |kind: usize| {
-        let every = |data: &[f32]| data.iter().copied().skip(kind).step_by(kinds).collect::<Vec<_>>();
-        let expected: Vec<f64> = expected.iter().copied().skip(kind).step_by(kinds).collect();
-        let naive_error = naive.iter().map(|naive| error(&expected, &every(naive.get(tensor).unwrap_or_default())));
-        let magnitude = largest(expected.iter().map(|x| x.abs())).max(least);
-        let tolerance = Tolerance::from(naive_error.fold(0.0, f64::max), DType::F32, magnitude);
-        let error = tolerance
-            .check(&every(actual), &expected)
-            .map_err(|mismatch| wrong(Mismatch { index: mismatch.index * kinds + kind, ..mismatch }))?;
-        Ok(Margin { tensor, error, limit: tolerance.limit() })
-    };
-    (0..kinds).map(one).collect()
 }

@@ -1,13 +1,17 @@
 //! How far two attentions are apart.
 
-use super::{
-    formula::Sum,
-    real::Real,
-    stored::{Stored, places, write, zeros},
-};
 use crate::{
-    divergence::Divergence,
-    tensor::{Inputs, Outputs, Tensor},
+    problem::{
+        divergence::Divergence,
+        values::{Inputs, Outputs},
+    },
+    reference::{
+        accept::accept,
+        formula::Sum,
+        real::Real,
+        stored::{Stored, places, write, zeros},
+    },
+    tensor::Tensor,
 };
 
 /// A [`Divergence`] in `f64`.
@@ -23,29 +27,26 @@ use crate::{
 /// let inputs = Inputs::default()
 ///     .set(Tensor::Weights, Data::Floats(&a))
 ///     .set(Tensor::OtherWeights, Data::Floats(&b));
-/// let rows = reference::divergence(&Divergence::new([1, 1, 2, 2]), &inputs).divergence.unwrap();
-/// assert_eq!(rows, [2f64.ln(), 1.0, 0.0, 0.25]);
+/// let outputs = reference::divergence(&Divergence::new([1, 1, 2, 2]), &inputs);
+/// assert_eq!(outputs.divergence().unwrap(), [2f64.ln(), 1.0, 0.0, 0.25]);
 /// ```
 #[must_use]
 pub fn divergence(divergence: &Divergence, inputs: &Inputs<'_>) -> Outputs<f64> {
-    super::accept(divergence, inputs);
+    accept(divergence, inputs);
     compared(divergence, inputs, Sum::Forwards)
 }
 
 /// The same for every number type.
 pub(super) fn compared<T: Real>(divergence: &Divergence, inputs: &Inputs<'_>, order: Sum) -> Outputs<T> {
-    let stored = |tensor| divergence.view(tensor).map(|view| Stored::floats(view, inputs));
-    let mut outputs = Outputs::of(Vec::new());
-    if let (Some(a), Some(b), Some(view)) =
-        (stored(Tensor::Weights), stored(Tensor::OtherWeights), divergence.view(Tensor::Divergence))
-    {
-        let mut data = zeros(&view);
-        for place in places(view.sizes) {
-            let (a, b) = (a.row(place), b.row(place));
-            write(&view, &mut data, place, &[jensen_shannon(a, b, order), largest_difference(a, b)]);
-        }
-        outputs.divergence = Some(data);
+    let [a, b] = [divergence.weights_view(), divergence.other_weights_view()].map(|view| Stored::floats(view, inputs));
+    let view = divergence.divergence_view();
+    let mut data = zeros(&view);
+    for place in places(view.sizes) {
+        let (a, b) = (a.row(place), b.row(place));
+        write(&view, &mut data, place, &[jensen_shannon(a, b, order), largest_difference(a, b)]);
     }
+    let mut outputs = Outputs::default();
+    outputs.set(Tensor::Divergence, data);
     outputs
 }
 

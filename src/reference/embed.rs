@@ -1,13 +1,17 @@
 //! Rows of a table by number.
 
-use super::{
-    formula::Sum,
-    real::Real,
-    stored::{Stored, round, write, zeros},
-};
 use crate::{
-    embed::Embed,
-    tensor::{Inputs, Outputs, Tensor},
+    problem::{
+        embed::Embed,
+        values::{Inputs, Outputs},
+    },
+    reference::{
+        accept::accept,
+        formula::Sum,
+        real::Real,
+        stored::{Stored, write, zeros},
+    },
+    tensor::Tensor,
 };
 
 /// An [`Embed`] in `f64`, in the layout of out.
@@ -25,21 +29,21 @@ use crate::{
 /// ```
 #[must_use]
 pub fn embed(embed: &Embed, inputs: &Inputs<'_>) -> Vec<f64> {
-    super::accept(embed, inputs);
+    accept(embed, inputs);
     embedded(embed, inputs, Sum::Forwards)
 }
 
 /// The same in f32, rounded to the type of out.
 pub(super) fn naive_embed(embed: &Embed, inputs: &Inputs<'_>, order: Sum) -> Outputs<f32> {
     let mut out = embedded(embed, inputs, order);
-    embed.view(Tensor::Out).iter().for_each(|view| round(view.dtype, &mut out));
+    embed.out_view().dtype.round_all(&mut out);
     Outputs::of(out)
 }
 
 pub(super) fn embedded<T: Real>(embed: &Embed, inputs: &Inputs<'_>, order: Sum) -> Vec<T> {
-    let stored = |tensor| embed.view(tensor).map(|view| Stored::floats(view, inputs));
-    let (table, positions) = (stored(Tensor::Table).expect("it has a table"), stored(Tensor::Positions));
-    let out = embed.view(Tensor::Out).expect("it has out");
+    let stored = |view| Stored::floats(view, inputs);
+    let (table, positions) = (stored(embed.table_view()), embed.view(Tensor::Positions).map(stored));
+    let out = embed.out_view();
     let [rows, vocabulary, _] = embed.sizes();
     let mut embedded = zeros(&out);
     for (i, &id) in (0..rows).zip(inputs.get_words(Tensor::Ids)).filter(|&(_, &id)| id < vocabulary) {

@@ -1,15 +1,40 @@
 //! The formula, for every number type.
 
-use super::{
-    Row,
-    operands::{Operands, Query},
-    real::Real,
-    stored::{places, write, zeros},
-};
 use crate::{
-    shape::ScoreStage,
-    tensor::{Outputs, Tensor},
+    problem::{
+        attention::{shape::ScoreStage, spec::Spec},
+        values::Outputs,
+    },
+    reference::{
+        operands::{Operands, Query},
+        real::Real,
+        stored::{blank, places, put},
+    },
+    tensor::Tensor,
 };
+
+/// One query row of one head of one batch item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row<T> {
+    /// Output, `value_dim` elements; none where the spec wants no out.
+    pub out: Vec<T>,
+    /// Log-sum-exp, natural logarithm; -inf where the row sees no key.
+    pub lse: T,
+    /// Weight of each key.
+    pub weights: Vec<T>,
+    /// Score of each key at the stage that the spec asks for, [`ScoreStage::Masked`](crate::ScoreStage::Masked) where it asks for
+    /// none.
+    pub scores: Vec<T>,
+}
+
+impl Row<f64> {
+    /// A row that belongs to no sequence.
+    pub(super) fn zero(spec: &Spec) -> Self {
+        let zeros = |len: u32| vec![0.0; len as usize];
+        let (out, keys) = (if spec.out { spec.shape().value_dim } else { 0 }, spec.shape().kv_len);
+        Self { out: zeros(out), lse: 0.0, weights: zeros(keys), scores: zeros(keys) }
+    }
+}
 
 /// In which order a sum goes, or of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +105,10 @@ pub(super) fn row<T: Real>(query: &Query<'_>, order: Sum) -> Row<T> {
 /// The outputs of a problem from its rows. Rows of no sequence stay 0.
 pub(super) fn collect<T: Real>(operands: &Operands<'_>, row: impl Fn(&Query<'_>) -> Row<T>) -> Outputs<T> {
     let spec = operands.spec;
-    let [out, lse, weights, scores] =
-        [Tensor::Out, Tensor::Lse, Tensor::Weights, Tensor::Scores].map(|tensor| spec.view(tensor));
-    let mut outputs = Outputs::of(out.as_ref().map(zeros).unwrap_or_default());
-    [outputs.lse, outputs.weights, outputs.scores] = [&lse, &weights, &scores].map(|view| view.as_ref().map(zeros));
-    [outputs.k, outputs.v] = operands.grown();
+    let mut outputs = blank(spec.views());
+    for (cache, data) in operands.grown() {
+        outputs.set(cache, data);
+    }
     let [heads, rows] = spec.only_or_all();
     let shape = spec.shape();
     for (b, h, i) in places([shape.batch, shape.q_heads, shape.q_len, 1]) {
@@ -94,14 +118,13 @@ pub(super) fn collect<T: Real>(operands: &Operands<'_>, row: impl Fn(&Query<'_>)
         }
         let Some(query) = operands.query((b, h, i)) else { continue };
         let row = row(&query);
-        out.iter().for_each(|view| write(view, &mut outputs.out, (b, h, i), &row.out));
-        lse.iter().zip(&mut outputs.lse).for_each(|(view, data)| write(view, data, (b, h, i), &[row.lse]));
+        let mut put = |tensor, place, values: &[T]| put(&mut outputs, spec.view(tensor), place, values);
+        put(Tensor::Out, (b, h, i), &row.out);
+        put(Tensor::Lse, (b, h, i), &[row.lse]);
         if watched {
             let place = (b, h - heads.start, i - rows.start);
-            let pairs = [(&weights, &mut outputs.weights, &row.weights), (&scores, &mut outputs.scores, &row.scores)];
-            for (view, data, values) in pairs {
-                view.iter().zip(data).for_each(|(view, data)| write(view, data, place, values));
-            }
+            put(Tensor::Weights, place, &row.weights);
+            put(Tensor::Scores, place, &row.scores);
         }
     }
     outputs

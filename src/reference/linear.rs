@@ -1,13 +1,17 @@
 //! A linear layer.
 
-use super::{
-    formula::Sum,
-    real::Real,
-    stored::{Stored, round, write, zeros},
-};
 use crate::{
-    linear::{Activation, Linear},
-    tensor::{Inputs, Outputs, Tensor},
+    problem::{
+        linear::{Activation, Linear},
+        values::{Inputs, Outputs},
+    },
+    reference::{
+        accept::accept,
+        formula::Sum,
+        real::Real,
+        stored::{Stored, write, zeros},
+    },
+    tensor::Tensor,
 };
 
 /// A [`Linear`] in `f64`, in the layout of out.
@@ -27,23 +31,22 @@ use crate::{
 /// ```
 #[must_use]
 pub fn linear(linear: &Linear, inputs: &Inputs<'_>) -> Vec<f64> {
-    super::accept(linear, inputs);
+    accept(linear, inputs);
     layer(linear, inputs, Sum::Forwards)
 }
 
 /// The same in f32, rounded to the type of out.
 pub(super) fn naive_linear(linear: &Linear, inputs: &Inputs<'_>, order: Sum) -> Outputs<f32> {
     let mut out = layer(linear, inputs, order);
-    linear.view(Tensor::Out).iter().for_each(|view| round(view.dtype, &mut out));
+    linear.out_view().dtype.round_all(&mut out);
     Outputs::of(out)
 }
 
 /// Where magnitudes are asked for, those of the terms, which no activation makes larger.
 pub(super) fn layer<T: Real>(linear: &Linear, inputs: &Inputs<'_>, order: Sum) -> Vec<T> {
-    let stored = |tensor| linear.view(tensor).map(|view| Stored::floats(view, inputs));
-    let [x, weight] = [Tensor::X, Tensor::Weight].map(|tensor| stored(tensor).expect("it has x and weight"));
-    let (residual, shift) = (stored(Tensor::Residual), inputs.get_floats(Tensor::Shift));
-    let out = linear.view(Tensor::Out).expect("it has out");
+    let stored = |view| Stored::floats(view, inputs);
+    let (x, weight, out) = (stored(linear.x_view()), stored(linear.weight_view()), linear.out_view());
+    let (residual, shift) = (linear.view(Tensor::Residual).map(stored), inputs.get_floats(Tensor::Shift));
     let [rows, _, outputs] = linear.sizes();
     let mut layer = zeros(&out);
     for i in 0..rows {

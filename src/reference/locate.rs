@@ -1,13 +1,16 @@
 //! Keys with what a convolution of the previous weights finds.
 
-use super::{
-    formula::Sum,
-    real::Real,
-    stored::{Stored, places, round, write, zeros},
-};
 use crate::{
-    locate::Locate,
-    tensor::{Inputs, Outputs, Tensor},
+    problem::{
+        locate::Locate,
+        values::{Inputs, Outputs},
+    },
+    reference::{
+        accept::accept,
+        formula::Sum,
+        real::Real,
+        stored::{Stored, places, write, zeros},
+    },
 };
 
 /// A [`Locate`] in `f64`, in the layout of out.
@@ -29,22 +32,22 @@ use crate::{
 /// ```
 #[must_use]
 pub fn locate(locate: &Locate, inputs: &Inputs<'_>) -> Vec<f64> {
-    super::accept(locate, inputs);
+    accept(locate, inputs);
     located(locate, inputs, Sum::Forwards)
 }
 
 /// The same in f32, rounded to the type of out.
 pub(super) fn naive_locate(locate: &Locate, inputs: &Inputs<'_>, order: Sum) -> Outputs<f32> {
     let mut out = located(locate, inputs, order);
-    locate.view(Tensor::Out).iter().for_each(|view| round(view.dtype, &mut out));
+    locate.out_view().dtype.round_all(&mut out);
     Outputs::of(out)
 }
 
 pub(super) fn located<T: Real>(locate: &Locate, inputs: &Inputs<'_>, order: Sum) -> Vec<T> {
-    let view = |tensor| locate.view(tensor).expect("every problem has it");
-    let stored = |tensor| Stored::floats(view(tensor), inputs);
-    let (k, previous, filters) = (stored(Tensor::K), stored(Tensor::Previous), stored(Tensor::Filters));
-    let (weights, out) = (stored(Tensor::FilterWeights), view(Tensor::Out));
+    let stored = |view| Stored::floats(view, inputs);
+    let (k, previous) = (stored(locate.k_view()), stored(locate.previous_view()));
+    let (filters, weights) = (stored(locate.filters_view()), stored(locate.filter_weights_view()));
+    let out = locate.out_view();
     let mut result = zeros(&out);
     for (b, h, j) in places(locate.sizes()) {
         let alignment = previous.row((b, h.min(previous.view.sizes[1] - 1), 0));

@@ -1,12 +1,23 @@
 //! Measures of attention weights, from all weights in memory.
 
-use super::{
-    Margin, Wrong, check::check_kinds, exact, formula::Sum, naive::naive_by, operands::Operands, real::Real,
-    tolerance::Mismatch,
-};
 use crate::{
-    measures::{MapOf, Measures, Pool, ROW_MEASURES},
-    tensor::{Inputs, Outputs, Tensor},
+    problem::{
+        Problem,
+        measures::{MapOf, Measures, Pool, ROW_MEASURES},
+        values::{Inputs, Outputs},
+    },
+    reference::{
+        accept::accept,
+        attention::exact,
+        formula::Sum,
+        margin::{Margin, Wrong, check_kinds},
+        naive::naive_by,
+        operands::Operands,
+        real::Real,
+        stored::blank,
+        tolerance::Mismatch,
+    },
+    tensor::Tensor,
 };
 
 /// [`Measures`] in `f64`. Stores the weights, so it is for small problems.
@@ -22,18 +33,18 @@ use crate::{
 /// let inputs = Inputs::without_values(&[1.0], &[0.0, 1.0986123]);
 /// let measures = Measures::of(&Spec::new(shape)).rows().top(1);
 /// let outputs = reference::measures(&measures, &inputs);
-/// let [entropy, largest, distance, sum, ..] = outputs.row_measures.unwrap()[..] else { panic!() };
+/// let [entropy, largest, distance, sum, ..] = outputs.row_measures().unwrap()[..] else { panic!() };
 /// approx::assert_relative_eq!(entropy, 2.0 * 2f64.ln() - 0.75 * 3f64.ln(), max_relative = 1e-6);
 /// approx::assert_relative_eq!(largest, 0.75, max_relative = 1e-6);
 /// approx::assert_relative_eq!(distance, 0.75, max_relative = 1e-6);
 /// approx::assert_relative_eq!(sum, 1.0, max_relative = 1e-6);
-/// assert_eq!(outputs.top_keys.unwrap(), [1]);
+/// assert_eq!(outputs.top_keys().unwrap(), [1]);
 /// ```
 #[must_use]
 pub fn measures(measures: &Measures, inputs: &Inputs<'_>) -> Outputs<f64> {
-    super::accept(measures, inputs);
+    accept(measures, inputs);
     let operands = Operands::new::<f64>(measures.spec(), inputs);
-    let weights = exact(&operands).weights.unwrap_or_default();
+    let weights = exact(&operands).take(Tensor::Weights).unwrap_or_default();
     from_weights(measures, &operands, inputs, &weights, Sum::Forwards)
 }
 
@@ -45,16 +56,8 @@ fn from_weights<T: Real>(
     weights: &[T],
     order: Sum,
 ) -> Outputs<T> {
-    let zeros = |tensor| {
-        let view = measures.view(tensor)?;
-        Some(vec![T::default(); view.extent().unwrap_or(0) as usize])
-    };
-    let mut outputs = Outputs::of(Vec::new());
-    outputs.row_measures = zeros(Tensor::RowMeasures);
-    outputs.top_weights = zeros(Tensor::TopWeights);
-    outputs.top_keys = outputs.top_weights.as_ref().map(|weights| vec![u32::MAX; weights.len()]);
-    outputs.received = zeros(Tensor::Received);
-    outputs.map = zeros(Tensor::Map);
+    let mut outputs = blank(Problem::from(measures).views());
+    let mut top_keys = outputs.get(Tensor::TopWeights).map(|weights| vec![u32::MAX; weights.len()]);
     let [heads, rows] = measures.spec().only_or_all();
     let (batch, kv_len) = (measures.spec().shape().batch, measures.spec().shape().kv_len as usize);
     let all = (0..batch).flat_map(|b| {
@@ -66,13 +69,13 @@ fn from_weights<T: Real>(
         let Some(query) = operands.query((b, h, i)) else { continue };
         let row = &weights[n * kv_len..][..kv_len];
         let seen = order.of(query.seen().map(|j| j as usize));
-        if let Some(all) = &mut outputs.row_measures {
+        if let Some(all) = outputs.get_mut(Tensor::RowMeasures) {
             let width = (ROW_MEASURES + measures.ranges) as usize;
             let ranges = inputs.get_words(Tensor::Ranges).chunks_exact(2);
             let ahead = |j| query.ahead(j as u32);
             measure_row(&mut all[n * width..][..width], row, (&seen, query.item.keys.start), ahead, ranges);
         }
-        if let (Some(top_weights), Some(top_keys)) = (&mut outputs.top_weights, &mut outputs.top_keys) {
+        if let (Some(top_weights), Some(top_keys)) = (outputs.get_mut(Tensor::TopWeights), &mut top_keys) {
             let k = measures.top as usize;
             let mut best = seen.clone();
             best.sort_by(|&a, &b| row[b].partial_cmp(&row[a]).unwrap_or(std::cmp::Ordering::Equal).then(a.cmp(&b)));
@@ -82,12 +85,12 @@ fn from_weights<T: Real>(
             }
         }
         let head = (h - heads.start) as usize;
-        if let Some(received) = &mut outputs.received {
+        if let Some(received) = outputs.get_mut(Tensor::Received) {
             let start = (b as usize * heads.len() + head) * kv_len;
             seen.iter().for_each(|&j| received[start + j] += row[j]);
         }
         if let (Some(all), Some(map), Some(cell), Some(view)) =
-            (&mut outputs.map, measures.map, measures.cell(), measures.view(Tensor::Map))
+            (outputs.get_mut(Tensor::Map), measures.map, measures.cell(), measures.view(Tensor::Map))
         {
             let [_, maps, height, width] = view.sizes.map(|size| size as usize);
             let one = map.of == MapOf::AllHeads;
@@ -102,6 +105,9 @@ fn from_weights<T: Real>(
                 }
             }
         }
+    }
+    if let Some(top_keys) = top_keys {
+        outputs.set_words(Tensor::TopKeys, top_keys);
     }
     outputs
 }
@@ -138,10 +144,10 @@ pub(super) fn check_measures(
     outputs: &Outputs<f32>,
 ) -> Result<Vec<Margin>, Wrong> {
     let operands = Operands::new::<f64>(measures.spec(), inputs);
-    let weights = exact(&operands).weights.unwrap_or_default();
+    let weights = exact(&operands).take(Tensor::Weights).unwrap_or_default();
     let oracle = from_weights(measures, &operands, inputs, &weights, Sum::Forwards);
     let naive = [Sum::Forwards, Sum::Backwards].map(|order| {
-        let weights = naive_by(&operands, order).weights.unwrap_or_default();
+        let weights = naive_by(&operands, order).take(Tensor::Weights).unwrap_or_default();
         from_weights(measures, &operands, inputs, &weights, order)
     });
     let mut margins = Vec::new();
@@ -171,11 +177,8 @@ fn check_keys(
     limit: f64,
 ) -> Result<(), Wrong> {
     let (k, kv_len) = (measures.top as usize, measures.spec().shape().kv_len as usize);
-    let keys = outputs.top_keys.as_deref().unwrap_or_default();
-    let (expected, places) = match (&oracle.top_keys, &oracle.top_weights) {
-        (Some(keys), Some(weights)) => (keys, weights),
-        _ => return Ok(()),
-    };
+    let keys = outputs.top_keys().unwrap_or_default();
+    let (Some(expected), Some(places)) = (oracle.top_keys(), oracle.top_weights()) else { return Ok(()) };
     let wrong = |index: usize, actual: u32| Wrong {
         tensor: Tensor::TopKeys,
         mismatch: Mismatch { index, actual: actual.into(), expected: expected[index].into(), limit, outside: 1 },

@@ -1,13 +1,17 @@
 //! Normalisation of rows.
 
-use super::{
-    formula::Sum,
-    real::Real,
-    stored::{Stored, round, write, zeros},
-};
 use crate::{
-    norm::{Norm, NormKind},
-    tensor::{Inputs, Outputs, Tensor},
+    problem::{
+        norm::{Norm, NormKind},
+        values::{Inputs, Outputs},
+    },
+    reference::{
+        accept::accept,
+        formula::Sum,
+        real::Real,
+        stored::{Stored, write, zeros},
+    },
+    tensor::Tensor,
 };
 
 /// A [`Norm`] in `f64`, in the layout of out.
@@ -23,23 +27,23 @@ use crate::{
 /// ```
 #[must_use]
 pub fn norm(norm: &Norm, inputs: &Inputs<'_>) -> Vec<f64> {
-    super::accept(norm, inputs);
+    accept(norm, inputs);
     normalised(norm, inputs, Sum::Forwards)
 }
 
 /// The same in f32, rounded to the type of out.
 pub(super) fn naive_norm(norm: &Norm, inputs: &Inputs<'_>, order: Sum) -> Outputs<f32> {
     let mut out = normalised(norm, inputs, order);
-    norm.view(Tensor::Out).iter().for_each(|view| round(view.dtype, &mut out));
+    norm.out_view().dtype.round_all(&mut out);
     Outputs::of(out)
 }
 
 /// Where magnitudes are asked for, those of x, residual, mean and shift.
 pub(super) fn normalised<T: Real>(norm: &Norm, inputs: &Inputs<'_>, order: Sum) -> Vec<T> {
-    let stored = |tensor| norm.view(tensor).map(|view| Stored::floats(view, inputs));
-    let (x, residual) = (stored(Tensor::X).expect("it has x"), stored(Tensor::Residual));
+    let stored = |view| Stored::floats(view, inputs);
+    let (x, residual) = (stored(norm.x_view()), norm.view(Tensor::Residual).map(stored));
     let [gain, shift] = [Tensor::Gain, Tensor::Shift].map(|tensor| inputs.get_floats(tensor));
-    let out = norm.view(Tensor::Out).expect("it has out");
+    let out = norm.out_view();
     let mut normalised = zeros(&out);
     for i in 0..norm.sizes()[0] {
         let added = |d: usize| residual.as_ref().map_or(T::default(), |all| all.row((0, 0, i))[d].into());

@@ -2,15 +2,20 @@
 
 use std::ops::Range;
 
-use super::{
-    real::Real,
-    rope::Rotation,
-    stored::{Place, Stored},
-};
 use crate::{
-    shape::{Append, Slopes},
-    spec::Spec,
-    tensor::{Inputs, Tensor},
+    problem::{
+        attention::{
+            shape::Slopes,
+            spec::{Append, Spec},
+        },
+        values::Inputs,
+    },
+    reference::{
+        real::Real,
+        rope::Rotation,
+        stored::{Place, Stored},
+    },
+    tensor::Tensor,
 };
 
 /// A problem ready to be scored.
@@ -66,7 +71,7 @@ impl<'a> Operands<'a> {
     /// New keys are turned in `T`, then rounded to the type of the cache.
     pub(super) fn new<T: Real>(spec: &'a Spec, inputs: &Inputs<'a>) -> Self {
         let floats = |tensor| spec.view(tensor).map(|view| Stored::floats(view, inputs));
-        let [q, k, v] = [Tensor::Q, Tensor::K, Tensor::V].map(|tensor| floats(tensor).expect("it has q, k and v"));
+        let [q, k, v] = [spec.q_view(), spec.k_view(), spec.v_view()].map(|view| Stored::floats(view, inputs));
         let keep = spec.view(Tensor::Keep).map(|view| Stored::bools(view, inputs));
         let [slopes, sinks, head_scales] =
             [Tensor::Slopes, Tensor::Sinks, Tensor::HeadScales].map(|tensor| inputs.get_floats(tensor));
@@ -94,8 +99,8 @@ impl<'a> Operands<'a> {
     /// Puts the new rows in their places, and drops those for which there is no room.
     fn append<T: Real>(&mut self, append: Append, inputs: &Inputs<'a>) {
         let shape = self.spec.shape();
-        let [new_k, new_v] = [Tensor::NewK, Tensor::NewV]
-            .map(|tensor| Stored::floats(self.spec.view(tensor).expect("it has rows to append"), inputs));
+        let new = [self.spec.new_k_view(append), self.spec.new_v_view(append)];
+        let [new_k, new_v] = new.map(|view| Stored::floats(view, inputs));
         let rotation = append.rotary.map(|rotary| Rotation::new(rotary, shape.batch, append.len, inputs));
         for (b, item) in (0..).zip(&self.items) {
             let rows = (0..).zip(item.appended.clone());
@@ -150,8 +155,8 @@ impl<'a> Operands<'a> {
     }
 
     /// All their elements.
-    pub(super) fn grown<T: Real>(&self) -> [Option<Vec<T>>; 2] {
-        self.caches().map_or([None, None], |caches| caches.map(|cache| Some(cache.widened())))
+    pub(super) fn grown<T: Real>(&self) -> impl Iterator<Item = (Tensor, Vec<T>)> {
+        self.caches().into_iter().flatten().map(|cache| (cache.view.tensor, cache.widened()))
     }
 
     /// The keys that were appended.

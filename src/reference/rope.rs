@@ -1,12 +1,16 @@
 //! Rotary position embedding, of a tensor and of what is appended.
 
-use super::{
-    real::Real,
-    stored::{Stored, places, round, write, zeros},
-};
 use crate::{
-    rope::{Angles, Pairs, Rope, Rotary},
-    tensor::{Inputs, Outputs, Tensor},
+    problem::{
+        rope::{Angles, Pairs, Rope, Rotary},
+        values::{Inputs, Outputs},
+    },
+    reference::{
+        accept::accept,
+        real::Real,
+        stored::{Stored, places, write, zeros},
+    },
+    tensor::Tensor,
 };
 
 /// Rotary position embedding in `f64`, in the layout of out.
@@ -23,20 +27,19 @@ use crate::{
 /// ```
 #[must_use]
 pub fn rope(rope: &Rope, inputs: &Inputs<'_>) -> Vec<f64> {
-    super::accept(rope, inputs);
+    accept(rope, inputs);
     turned(rope, inputs)
 }
 
 /// The same in f32, rounded to the type of out.
 pub(super) fn naive_rope(rope: &Rope, inputs: &Inputs<'_>) -> Outputs<f32> {
     let mut out = turned(rope, inputs);
-    rope.view(Tensor::Out).iter().for_each(|view| round(view.dtype, &mut out));
+    rope.out_view().dtype.round_all(&mut out);
     Outputs::of(out)
 }
 
 pub(super) fn turned<T: Real>(rope: &Rope, inputs: &Inputs<'_>) -> Vec<T> {
-    let [q, out] = [Tensor::Q, Tensor::Out].map(|tensor| rope.view(tensor).expect("it has q and out"));
-    let q = Stored::floats(q, inputs);
+    let (q, out) = (Stored::floats(rope.q_view(), inputs), rope.out_view());
     let [batch, _, len, _] = rope.sizes();
     let rotation = Rotation::new(rope.rotary, batch, len, inputs);
     let mut turned = zeros(&out);
@@ -59,9 +62,10 @@ pub(super) struct Rotation<'a> {
 
 impl<'a> Rotation<'a> {
     pub(super) fn new(rotary: Rotary, batch: u32, len: u32, inputs: &Inputs<'a>) -> Self {
-        let table = |tensor| Stored::floats(rotary.view(tensor, batch, len).expect("it has tables"), inputs);
+        let [cos, sin] =
+            [rotary.cos_view(batch, len), rotary.sin_view(batch, len)].map(|view| Stored::floats(view, inputs));
         let [ids, lens] = [Tensor::Positions, Tensor::KvLens].map(|tensor| inputs.get_words(tensor));
-        Self { rotary, len, cos: table(Tensor::Cos), sin: table(Tensor::Sin), ids, lens }
+        Self { rotary, len, cos, sin, ids, lens }
     }
 
     /// Row `i` of batch item `b`, turned.

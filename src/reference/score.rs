@@ -1,7 +1,9 @@
 //! The score of a query and a key, and which keys a query sees. Written once, for every number type.
 
-use super::{operands::Query, real::Real};
-use crate::shape::ScoreStage;
+use crate::{
+    problem::attention::shape::ScoreStage,
+    reference::{operands::Query, real::Real},
+};
 
 impl Query<'_> {
     /// The keys that it sees.
@@ -35,8 +37,7 @@ impl Query<'_> {
     /// The score of key `j` after a stage, `product` being the sum of its terms. What hides the key does not change it.
     pub(super) fn score<T: Real>(&self, stage: ScoreStage, j: u32, product: T) -> T {
         let spec = self.operands.spec;
-        let scale = self.head_scale.map_or(self.scale.into(), |head| T::from(self.scale) * head.into());
-        let scaled = scale * product;
+        let scaled = self.factor::<T>() * product;
         if stage == ScoreStage::Scaled {
             return scaled;
         }
@@ -49,8 +50,13 @@ impl Query<'_> {
         self.grid_bias(j).map_or(near, |bias| near + bias.into())
     }
 
+    /// What the product is multiplied by: the scale, and the factor of the head where it has one.
+    pub(super) fn factor<T: Real>(&self) -> T {
+        self.head_scale.map_or(self.scale.into(), |head| T::from(self.scale) * head.into())
+    }
+
     /// How far a key is from where the query stands.
-    fn distance(&self, j: u32) -> i64 {
+    pub(super) fn distance(&self, j: u32) -> i64 {
         self.ahead(j).abs()
     }
 

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::real::Real;
 use crate::{
-    dtype::DType,
-    tensor::{Data, Inputs},
-    view::View,
+    problem::values::{Data, Inputs, Outputs},
+    reference::real::Real,
+    tensor::{dtype::DType, view::View},
 };
 
 /// Batch item, query head (or key head), query (or key).
@@ -24,7 +23,7 @@ impl<'a> Stored<'a, f32> {
         let data = inputs.get_floats(view.tensor);
         let mut data = Cow::Borrowed(data);
         if view.dtype != DType::F32 {
-            round(view.dtype, data.to_mut());
+            view.dtype.round_all(data.to_mut());
         }
         Self { view, data }
     }
@@ -58,11 +57,6 @@ impl<T: Clone> Stored<'_, T> {
     }
 }
 
-/// Rounds numbers to an element type.
-pub(super) fn round(dtype: DType, data: &mut [f32]) {
-    data.iter_mut().for_each(|x| *x = dtype.round(*x));
-}
-
 /// Where a row starts in its tensor.
 pub(super) fn start(view: &View, (batch, head, i): Place) -> usize {
     let at = view.layout;
@@ -83,4 +77,21 @@ pub(super) fn zeros<T: Clone + Default>(view: &View) -> Vec<T> {
 /// Puts values where a row starts.
 pub(super) fn write<T: Copy>(view: &View, data: &mut [T], place: Place, values: &[T]) {
     data[start(view, place)..][..values.len()].copy_from_slice(values);
+}
+
+/// Outputs of zeros, for those of these tensors that are floats and nothing but outputs.
+pub(super) fn blank<T: Clone + Default>(views: impl Iterator<Item = View>) -> Outputs<T> {
+    let mut outputs = Outputs::default();
+    for view in views.filter(|view| view.is_output() && !view.is_input() && view.dtype.is_float()) {
+        outputs.set(view.tensor, zeros(&view));
+    }
+    outputs
+}
+
+/// Puts values where a row of an output starts, if that output is asked for.
+pub(super) fn put<T: Copy>(outputs: &mut Outputs<T>, view: Option<View>, place: Place, values: &[T]) {
+    let Some(view) = view else { return };
+    if let Some(data) = outputs.get_mut(view.tensor) {
+        write(&view, data, place, values);
+    }
 }

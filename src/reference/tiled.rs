@@ -1,17 +1,18 @@
-//! shaders/tile.wgsl, row.wgsl and decode.wgsl on the CPU: same tiles, same order, same names. To be read beside them; not a fast
+//! shaders/forward/tile.wgsl, row.wgsl and decode.wgsl on the CPU: same tiles, same order, same names. To be read beside them; not a fast
 //! path. They differ in their tiles alone: those of row are the few keys that it scores at a time. What several work items share
 //! is merged as [`merge`](super::merge) does; what matrix.wgsl rounds is not followed.
 
-use super::{
-    Row,
-    formula::collect,
-    operands::{Operands, Query},
-    stored::round,
-};
 use crate::{
-    shape::ScoreStage,
-    spec::Spec,
-    tensor::{Inputs, Outputs},
+    problem::{
+        attention::{shape::ScoreStage, spec::Spec},
+        values::{Inputs, Outputs},
+    },
+    reference::{
+        accept::accept,
+        formula::{Row, collect},
+        operands::{Operands, Query},
+    },
+    tensor::Tensor,
 };
 
 const HIDDEN: f32 = -1e30;
@@ -69,11 +70,15 @@ impl Running {
 /// If [`Spec::check`] or [`Inputs::check`] refuses.
 #[must_use]
 pub fn tiled(spec: &Spec, inputs: &Inputs<'_>, tiles: Tiles) -> Outputs<f32> {
-    super::accept(spec, inputs);
+    accept(spec, inputs);
     let operands = Operands::new::<f32>(spec, inputs);
     let mut outputs = collect(&operands, |query| visit(query, tiles));
-    round(spec.types.out, &mut outputs.out);
-    (outputs.weights, outputs.scores) = (None, None);
+    if let Some(out) = outputs.get_mut(Tensor::Out) {
+        spec.types.out.round_all(out);
+    }
+    for tensor in [Tensor::Weights, Tensor::Scores] {
+        outputs.take(tensor);
+    }
     outputs
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::dtype::DType;
+use crate::tensor::dtype::DType;
 
 /// FlashAttention's rule: no worse than twice the error of the naive formula in the same type, plus a floor taken from the
 /// data, two roundings of the largest value to the type of the output.

@@ -109,7 +109,7 @@ fn naive_row(held: &Held, spec: &Spec, inputs: &Inputs<'_>, place: Place) -> Vec
         None => &[],
     };
     let [k, v] = [Tensor::K, Tensor::V].map(|tensor| of(tensor, keys, shape.kv_len));
-    reference::naive(&one, &Inputs::new(of(Tensor::Q, place, 1), k, v)).out
+    reference::naive(&one, &Inputs::new(of(Tensor::Q, place, 1), k, v)).out().to_vec()
 }
 
 /// So many rows of a dense tensor.

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use safetensors::{Dtype, tensor::TensorView};
 use wgpu_attention::{
     Activation, DType, Gpu,
-    nn::{Attended, EncoderLayer, GiveWeights, Heads, LayerConfig, MultiHeadAttention, Sight, Tape, Value, Weights},
+    nn::{
+        Attended, CallOptions, EncoderLayer, Heads, LayerConfig, MultiHeadAttention, ReturnWeights, Tape, Value,
+        Weights,
+    },
 };
 
 use super::{
@@ -18,7 +21,7 @@ use super::{
 /// What calls a layer.
 #[derive(Debug)]
 enum Kind {
-    Mha { sizes: Heads, give: GiveWeights },
+    Mha { sizes: Heads, give: ReturnWeights },
     EncoderLayer(LayerConfig),
 }
 
@@ -54,9 +57,9 @@ pub(super) fn mha(json: &mut Fields, inputs: &mut Inputs<'_>, outputs: &[String]
     let biased = json.flag("bias")?;
     let (wanted, mean) = (json.flag("need_weights")?, json.flag("average_attn_weights")?);
     let give = match (wanted, mean) {
-        (false, _) => GiveWeights::None,
-        (true, true) => GiveWeights::Mean,
-        (true, false) => GiveWeights::EachHead,
+        (false, _) => ReturnWeights::None,
+        (true, true) => ReturnWeights::Mean,
+        (true, false) => ReturnWeights::EachHead,
     };
     let sequences = [("query", sizes.embed_dim), ("key", sizes.kdim), ("value", sizes.vdim)];
     let sequences = sequences.map(|(name, width)| sequence(inputs, name, width));
@@ -64,7 +67,7 @@ pub(super) fn mha(json: &mut Fields, inputs: &mut Inputs<'_>, outputs: &[String]
     let ([batch, q_len, width], [_, kv_len, _]) = (sequences[0].0, sequences[1].0);
     let out = [batch, q_len, width].map(|size| size as usize).to_vec();
     let weights = match give {
-        GiveWeights::EachHead => vec![batch, sizes.heads, q_len, kv_len],
+        ReturnWeights::EachHead => vec![batch, sizes.heads, q_len, kv_len],
         _ => vec![batch, q_len, kv_len],
     };
     let weights = weights.into_iter().map(|size| size as usize).collect();
@@ -191,7 +194,7 @@ impl Module {
     }
 
     fn record(&self, tape: &mut Tape, weights: &mut Weights<'_>, values: &[Value]) -> Result<Attended> {
-        let mut sight = Sight::of(self.batch);
+        let mut sight = CallOptions::of(self.batch);
         if let Some(padding) = &self.padding {
             sight = sight.key_padding_mask(padding);
         }

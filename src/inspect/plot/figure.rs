@@ -3,11 +3,14 @@
 use resvg::tiny_skia::Transform;
 use svg::node::element::Group;
 
-use super::{
-    HeatMap, Overlay,
-    drawing::{self, Drawn, PAD, bounds, encode, parse, pixels, text},
+use crate::{
+    error::Error,
+    inspect::plot::{
+        drawing::{self, Drawn, PAD, bounds, encode, parse, pixels, text},
+        heat_map::HeatMap,
+        overlay::Overlay,
+    },
 };
-use crate::error::Error;
 
 /// What all panels beside each other may take for their cells, in pixels.
 const CELLS_WIDTH: f32 = 1600.0;

@@ -5,8 +5,12 @@ use std::borrow::Cow;
 use resvg::tiny_skia::PremultipliedColorU8;
 use svg::node::element::{Element, Group};
 
-use super::drawing::{Drawn, GAP, Scale, bounds, data_address, encode, image, ink_on, pixels, rectangle, text};
-use crate::{error::Error, measures::Measures, tensor::Tensor};
+use crate::{
+    error::Error,
+    inspect::plot::drawing::{Drawn, GAP, Scale, bounds, data_address, encode, image, ink_on, pixels, rectangle, text},
+    problem::measures::Measures,
+    tensor::Tensor,
+};
 
 /// The smallest cell beside which a label can be read, in pixels; smaller ones are drawn as an image with a few numbers beside it.
 const LABELLED: f32 = 9.0;
@@ -18,7 +22,7 @@ const NUMBERED: f32 = 32.0;
 #[derive(Clone, Debug)]
 enum Axis<'a> {
     Labels(&'a [String]),
-    /// So many cells over tokens.
+    /// Cells over tokens.
     Cells {
         count: usize,
         first: u32,
@@ -59,7 +63,7 @@ pub struct HeatMap<'a> {
 }
 
 impl<'a> HeatMap<'a> {
-    /// Of `weights [rows, columns]`, with a label for each row and each column; refused if there are not so many. A weight that is not
+    /// Of `weights [rows, columns]`, with a label for each row and each column; refused if their number differs. A weight that is not
     /// finite is drawn grey.
     pub fn new(rows: &'a [String], columns: &'a [String], weights: &'a [f32]) -> Result<Self, Error> {
         Self::with_axes(Axis::Labels(rows), Axis::Labels(columns), weights)

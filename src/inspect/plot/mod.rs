@@ -17,7 +17,7 @@ mod heat_map;
 mod overlay;
 mod page;
 
-pub use self::{
+pub use crate::inspect::plot::{
     figure::{Figure, Panel},
     heat_map::HeatMap,
     overlay::Overlay,

@@ -4,8 +4,13 @@ use std::borrow::Cow;
 
 use svg::node::element::Group;
 
-use super::drawing::{Drawn, GAP, Scale, bounds, data_address, image, rectangle, text};
-use crate::{error::Error, inspect::Grid};
+use crate::{
+    error::Error,
+    inspect::{
+        patches::PatchRegions,
+        plot::drawing::{Drawn, GAP, Scale, bounds, data_address, image, rectangle, text},
+    },
+};
 
 /// How much of the image the least and the largest weight hide: what is not looked at stays to be seen.
 const COVER: [f32; 2] = [0.3, 0.75];
@@ -16,7 +21,7 @@ const COVER: [f32; 2] = [0.3, 0.75];
 pub struct Overlay<'a> {
     title: Cow<'a, str>,
     address: String,
-    grid: Grid,
+    grid: PatchRegions,
     weights: &'a [f32],
     query: Option<[u32; 2]>,
     largest: Option<f32>,
@@ -24,8 +29,8 @@ pub struct Overlay<'a> {
 
 impl<'a> Overlay<'a> {
     /// Over an image, a PNG or JPEG file, that the grid divides; `weights` are those of its patches, row by row
-    /// ([`Grid::seen`]). Refused: another number of weights, another kind of image.
-    pub fn new(image: &[u8], grid: Grid, weights: &'a [f32]) -> Result<Self, Error> {
+    /// ([`PatchRegions::seen`]). Refused: another number of weights, another kind of image.
+    pub fn new(image: &[u8], grid: PatchRegions, weights: &'a [f32]) -> Result<Self, Error> {
         let (got, needs) = (weights.len(), grid.patches() as usize);
         if got != needs {
             return Err(Error::Input { name: "weights", got, needs });

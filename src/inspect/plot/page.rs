@@ -6,11 +6,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use colorous::VIRIDIS;
 use serde_json::{Value, json};
 
-use super::drawing::data_address;
 use crate::{
     error::Error,
-    inspect::{Grid, Head},
-    measures::Measures,
+    inspect::{heads::Head, patches::PatchRegions, plot::drawing::data_address},
+    problem::measures::Measures,
     tensor::Tensor,
 };
 
@@ -84,7 +83,7 @@ impl Page {
     }
 
     /// The image, a PNG or JPEG file, whose patches are tokens: they are shown in their places.
-    pub fn picture(mut self, image: &[u8], grid: Grid) -> Result<Self, Error> {
+    pub fn picture(mut self, image: &[u8], grid: PatchRegions) -> Result<Self, Error> {
         let ([columns, rows], first) = (grid.size(), grid.first());
         let (got, needs) = (self.columns.len(), (first + grid.patches()) as usize);
         if got < needs {

@@ -1,8 +1,0 @@
-// Stands in for head_scales.wgsl where all heads have the same factor.
-//
-// Needs      block.wgsl
-// Host       src/spec.rs
-
-fn scale_of(tile: Tile, query: Query) -> f32 {
-  return params.scale;
-}

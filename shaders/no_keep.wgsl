@@ -1,7 +1,0 @@
-// Stands in for keep.wgsl where there is no keep-mask.
-//
-// Host       src/spec.rs
-
-fn kept(tile: Tile, row: u32, key: u32) -> bool {
-  return true;
-}

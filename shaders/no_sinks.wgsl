@@ -1,7 +1,0 @@
-// Stands in for sinks.wgsl where heads have no sink.
-//
-// Host       src/spec.rs
-
-fn sink_of(head: u32) -> f32 {
-  return HIDDEN;
-}

@@ -1,5 +1,0 @@
-// Stands in for state.wgsl where nobody needs the row again.
-//
-// Host       src/kernels/attention.rs
-
-fn store_state(at: Place, row: u32, part: u32, state: vec2<f32>) {}

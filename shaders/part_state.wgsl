@@ -1,8 +1,0 @@
-// The maximum and the sum of a row over one part of the keys, from the workspace; part_lses.wgsl is its twin.
-//
-// Needs      state.wgsl
-// Host       src/kernels/merge.rs
-
-fn part_of(at: Place, row: u32, part: u32) -> vec2<f32> {
-  return load_state(at, row, part);
-}

@@ -1,8 +1,0 @@
-// What a layer adds to an element; no_residual.wgsl stands in where it adds nothing.
-//
-// Needs      params.wgsl, load_residual
-// Host       src/kernels/linear.rs, src/kernels/norm.rs
-
-fn residual_of(row: u32, c: u32) -> vec4<f32> {
-  return load_residual(row_at(params.v_at, 0, 0, row), c);
-}

@@ -1,7 +1,0 @@
-// Every query row exists; row_packed.wgsl is its twin.
-//
-// Host       src/kernels/merge.rs
-
-fn exists(row: u32) -> bool {
-  return true;
-}

@@ -1,0 +1,306 @@
+//! How a plan will run, in words.
+
+use std::{
+    fmt::{self, Display, Formatter},
+    ops::Range,
+};
+
+use crate::{
+    device::plan::{Plan, Planned},
+    kernels::{Kernel, workgroup::Workgroup},
+    problem::{
+        Problem,
+        attention::{
+            block_mask::BlockForm,
+            grid::Grid,
+            mask::{Align, Band},
+            shape::{ScoreStage, Slopes},
+            spec::Spec,
+        },
+        measures::Measures,
+    },
+    shader::params::Params,
+    tensor::Tensor,
+};
+
+/// What [`Plan::explain`] says; print it.
+#[derive(Clone, Debug)]
+pub struct Explanation(Plan);
+
+impl Plan {
+    /// The problem, its features and types, the device, the algorithm and why, each kernel's tile and the tiles that the mask
+    /// empties, dispatches, memory.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        Explanation(self.clone())
+    }
+}
+
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let planned = &*self.0.inner;
+        let program = &planned.program;
+        if let Some(algorithm) = program.algorithm {
+            writeln!(f, "algorithm   {algorithm}: {}", program.because)?;
+        }
+        match &planned.problem {
+            Problem::Attention(spec) => attention(f, spec)?,
+            Problem::Measures(measures) => {
+                attention(f, &Spec { weights: false, ..measures.spec().clone() })?;
+                measured(f, measures)?;
+            }
+            Problem::Rope(rope) => {
+                let [batch, heads, len, dim] = rope.sizes();
+                let turned = rope.rotary.dim;
+                writeln!(
+                    f,
+                    "problem     rotary embedding of {turned} of {dim} elements of {len} rows, {heads} heads, batch {batch}"
+                )?;
+            }
+            Problem::Merge(merge) => {
+                let [batch, heads, len, dim] = merge.sizes();
+                let parts = merge.parts;
+                writeln!(f, "problem     merge of {parts} parts of {len} rows of {dim}, {heads} heads, batch {batch}")?;
+            }
+            Problem::Divergence(divergence) => {
+                let [batch, heads, rows, kv_len] = divergence.sizes();
+                writeln!(
+                    f,
+                    "problem     divergence of two attentions, {rows} rows of {kv_len} weights, {heads} heads, batch {batch}"
+                )?;
+            }
+            Problem::Linear(linear) => {
+                let [rows, inputs, outputs] = linear.sizes();
+                let activation = linear.activation;
+                writeln!(
+                    f,
+                    "problem     linear layer of {rows} rows, {inputs} to {outputs}, activation {activation:?}"
+                )?;
+            }
+            Problem::Norm(norm) => {
+                let ([rows, dim], kind) = (norm.sizes(), norm.kind);
+                writeln!(f, "problem     normalisation of {rows} rows of {dim}, {kind:?}")?;
+            }
+            Problem::Embed(embed) => {
+                let [rows, vocabulary, dim] = embed.sizes();
+                writeln!(f, "problem     {rows} rows of {dim} from a table of {vocabulary}")?;
+            }
+            Problem::Locate(locate) => {
+                let [batch, heads, len, dim] = locate.sizes();
+                let (filters, width) = (locate.channels, locate.width);
+                writeln!(
+                    f,
+                    "problem     {filters} filters, {width} keys wide, over {len} keys of {dim}, {heads} heads, batch {batch}"
+                )?;
+            }
+        }
+        writeln!(f, "device      {}", planned.caps.adapter)?;
+        for (index, kernel) in program.kernels.iter().enumerate() {
+            kernel_in_words(f, kernel, index, planned)?;
+        }
+        let (steps, workspace, parameters) = (self.0.steps(), self.0.workspace_bytes(), self.0.parameter_bytes());
+        let dispatches = if steps == 1 { "dispatch" } else { "dispatches" };
+        write!(f, "cost        {steps} {dispatches}; beside the tensors {} bytes of memory", workspace + parameters)?;
+        if workspace > 0 { write!(f, ", {workspace} of them workspace") } else { Ok(()) }
+    }
+}
+
+fn attention(f: &mut Formatter<'_>, spec: &Spec) -> fmt::Result {
+    let shape = spec.shape();
+    writeln!(
+        f,
+        "problem     batch {}, {} query heads, {} key heads, {} queries x {} keys",
+        shape.batch, shape.q_heads, shape.kv_heads, shape.q_len, shape.kv_len
+    )?;
+    writeln!(f, "            head_dim {}, value_dim {}, {}", shape.head_dim, shape.value_dim, mask_in_words(spec))?;
+    for feature in features(spec) {
+        writeln!(f, "            {feature}")?;
+    }
+    let out = if spec.out { spec.types.out.to_string() } else { "none".into() };
+    writeln!(f, "precision   q {}, k and v {}, out {out}; accumulated in f32", spec.types.q, spec.types.kv)
+}
+
+/// What is measured, a line each.
+fn measured(f: &mut Formatter<'_>, measures: &Measures) -> fmt::Result {
+    if measures.rows {
+        writeln!(
+            f,
+            "measures    of rows: entropy, largest weight, distance, sums, {} of them over ranges of keys",
+            measures.ranges
+        )?;
+    }
+    if measures.top > 0 {
+        writeln!(f, "measures    of rows: the {} largest weights and their keys", measures.top)?;
+    }
+    if measures.received {
+        writeln!(f, "measures    of keys: what they get from all rows")?;
+    }
+    if let (Some([rows, keys]), Some(map)) = (measures.cell(), measures.view(Tensor::Map)) {
+        let [_, maps, height, width] = map.sizes;
+        let maps = if maps == 1 { "a map".into() } else { format!("{maps} maps") };
+        writeln!(f, "measures    {maps} of {height} x {width} cells of {rows} queries x {keys} keys")?;
+    }
+    Ok(())
+}
+
+/// What a spec asks for beyond the plain formula, a line each.
+fn features(spec: &Spec) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(append) = spec.append {
+        let turned =
+            append.rotary.map_or(String::new(), |rotary| format!(", {} elements of each key turned", rotary.dim));
+        said.push(format!("{} new keys appended to each item{turned}", append.len));
+    }
+    match (spec.sequences, spec.kv_lens) {
+        (Some(sequences), _) => said.push(format!("{sequences} packed sequences, whose lengths the device reads")),
+        (None, true) => said.push("key lengths that the device reads".into()),
+        (None, false) => {}
+    }
+    let columns =
+        |columns: u32| if columns < spec.shape.kv_len { format!(" of {columns} columns") } else { String::new() };
+    if let Some(cap) = spec.softcap {
+        said.push(format!("scores capped at {cap:?}"));
+    }
+    if let Some(bias) = spec.bias {
+        said.push(format!("bias in {}{}", spec.types.bias, columns(bias.columns)));
+    }
+    if let Some(keep) = spec.keep {
+        said.push(format!(
+            "keep-mask in {}s{}",
+            if spec.types.keep.bits() == 1 { "bit" } else { "byte" },
+            columns(keep.columns)
+        ));
+    }
+    if let Some(BlockForm { block, heads, partial, .. }) = spec.block_mask {
+        let own = if heads > 1 { ", of each head its own" } else { "" };
+        said.push(format!("block mask in blocks of {block}{own}, {partial} of them at most in part"));
+    }
+    match spec.alibi {
+        Some(Slopes::Head) => said.push("ALiBi, a slope per head".into()),
+        Some(Slopes::BatchHead) => said.push("ALiBi, a slope per item and head".into()),
+        None => {}
+    }
+    if let Some(Grid { rows, columns, window, shift, .. }) = spec.grid {
+        let seen = shift.map_or("around it".into(), |shift| format!("of its window, {shift} past the corner"));
+        said.push(format!("a grid of {rows} x {columns} places, of which a query sees {window} x {window} {seen}"));
+    }
+    if spec.additive {
+        said.push("additive scores: weighted sums of tanh".into());
+    }
+    if spec.head_scales {
+        said.push("a factor on the scores of each head".into());
+    }
+    if spec.sinks {
+        said.push("a learned sink per head".into());
+    }
+    let [heads, rows] = spec.only_or_all();
+    let stage = spec.scores.map(|stage| match stage {
+        ScoreStage::Scaled => "scaled scores",
+        ScoreStage::Capped => "capped scores",
+        ScoreStage::Masked => "masked scores",
+    });
+    for what in spec.weights.then_some("weights").into_iter().chain(stage) {
+        said.push(format!("{what} of heads {}..{}, rows {}..{}", heads.start, heads.end, rows.start, rows.end));
+    }
+    said
+}
+
+fn mask_in_words(spec: &Spec) -> String {
+    let device = spec.has_lengths() && spec.align == Some(Align::End);
+    let (band, stands) = if device { (spec.mask.band(0), "its own key") } else { (spec.band(), "i") };
+    let sees = match (band.lo > Band::FULL.lo, band.hi < Band::FULL.hi) {
+        (false, false) => return "every key seen".into(),
+        (false, true) => format!("query i sees keys up to {stands}{:+}", band.hi),
+        (true, false) => format!("query i sees keys from {stands}{:+}", band.lo),
+        (true, true) => format!("query i sees keys {stands}{:+} to {stands}{:+}", band.lo, band.hi),
+    };
+    if device { format!("{sees}, the last query standing at the last key") } else { sees }
+}
+
+fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, index: usize, planned: &Planned) -> fmt::Result {
+    let shader = kernel.shader();
+    let tile = shader.workgroup();
+    let Workgroup { invocations, bytes, rows, keys, grouped } = tile;
+    writeln!(f, "kernel      {}: {}", shader.name(), shader.loads())?;
+    writeln!(
+        f,
+        "            {invocations} invocations, {bytes} of {} bytes of workgroup memory",
+        planned.caps.workgroup_bytes
+    )?;
+    // Tiles of pairs have the forward kernels, and those that write scores.
+    let spec = match &planned.problem {
+        Problem::Attention(spec) => Some(spec),
+        Problem::Measures(measures) => matches!(kernel, Kernel::Forward(_)).then(|| measures.spec()),
+        Problem::Rope(_) | Problem::Merge(_) | Problem::Divergence(_) | Problem::Locate(_) => None,
+        Problem::Linear(_) | Problem::Norm(_) | Problem::Embed(_) => None,
+    };
+    let Some(spec) = spec else { return Ok(()) };
+    if rows == 0 || matches!(kernel, Kernel::Classify(_)) {
+        return Ok(());
+    }
+    let steps = planned.program.steps.iter().filter(|step| planned.program.groups[step.group].kernel == index);
+    let raw = matches!(kernel, Kernel::Scores(scores) if matches!(scores.stage(), Some(ScoreStage::Scaled | ScoreStage::Capped)));
+    let (seen, all) =
+        steps.map(|step| tiles(spec, &step.params, tile, raw)).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    let of = if grouped { " of all heads that share keys" } else { "" };
+    write!(f, "            tiles of {rows} queries{of} x {keys} keys, ")?;
+    match (spec.has_lengths(), spec.is_masked() && !raw) {
+        (true, _) => writeln!(
+            f,
+            "at most {all}; the device skips those past a length, outside a sequence or that a mask empties"
+        ),
+        (false, true) => writeln!(
+            f,
+            "{seen}; {} more that the mask empties are skipped, and those that masks in memory empty",
+            all - seen
+        ),
+        (false, false) if seen < all => writeln!(f, "{seen}; {} more that the mask empties are skipped", all - seen),
+        (false, false) => writeln!(f, "{all}"),
+    }
+}
+
+/// Tiles of a dispatch that some query sees, and all of them; the lengths are those of the problem. Work items that share the
+/// keys of a block count as one.
+fn tiles(spec: &Spec, params: &Params, tile: Workgroup, raw: bool) -> (u64, u64) {
+    let band = if raw { Band::FULL } else { spec.band() };
+    let range = params.key0..params.key_end;
+    let clamp = |key: u32| key.clamp(range.start, range.end);
+    let all = u64::from((range.end - range.start).div_ceil(tile.keys));
+    let visited = |block: u64| {
+        let Some(rows) = rows_of(params, tile, block) else { return 0 };
+        let (seen, seen_last) = (band.keys(rows.start, spec.shape.kv_len), band.keys(rows.end - 1, spec.shape.kv_len));
+        let near = spec.grid.filter(|_| !raw).map_or(range.clone(), |grid| grid.keys(rows));
+        let first = (clamp(seen.start.max(near.start)) - range.start) / tile.keys;
+        u64::from((clamp(seen_last.end.min(near.end)) - range.start).div_ceil(tile.keys).saturating_sub(first))
+    };
+    let splits = u64::from(params.splits);
+    let items = u64::from(params.first).div_ceil(splits)..u64::from(params.end).div_ceil(splits);
+    let blocks = u64::from(params.blocks);
+    // Whole heads have the same tiles; what is left of the first and the last is counted block by block.
+    let of_head: Vec<u64> = if blocks <= items.end - items.start { (0..blocks).map(visited).collect() } else { vec![] };
+    let (mut at, mut seen) = (items.start, 0);
+    while at < items.end {
+        if at % blocks == 0 && at + blocks <= items.end {
+            let heads = (items.end - at) / blocks;
+            seen += heads * of_head.iter().sum::<u64>();
+            at += heads * blocks;
+        } else {
+            seen += visited(at % blocks);
+            at += 1;
+        }
+    }
+    (seen, (items.end - items.start) * all)
+}
+
+/// The query rows of a block; `None` for one that only packed sequences may need.
+fn rows_of(params: &Params, tile: Workgroup, block: u64) -> Option<Range<u32>> {
+    let n = params.row_end - params.row0;
+    let (first, group) = (block as u32 * tile.rows, if tile.grouped { params.group } else { 1 });
+    let end = (first + tile.rows).min(n * group);
+    if first >= end {
+        return None;
+    }
+    let one_head = first / n == (end - 1) / n;
+    let (from, to) = if one_head { (first % n, (end - 1) % n + 1) } else { (0, n) };
+    Some(params.row0 + from..params.row0 + to)
+}

@@ -1,0 +1,19 @@
+//! All that needs a device: every kernel against the oracle, with faults that must be caught, and at length; acceptance cases;
+//! caches, layers and whole models.
+
+mod blocks;
+mod cases;
+mod compare;
+mod decode;
+mod features;
+mod gpu;
+mod layers;
+mod long;
+mod measures;
+mod models;
+mod mutants;
+mod nn;
+mod oracle;
+mod others;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,22 @@
+//! All that needs no device.
+
+mod autotune;
+#[path = "../support/block_masks.rs"]
+mod block_masks;
+#[path = "../support/case.rs"]
+mod case;
+#[path = "../support/draw.rs"]
+mod draw;
+mod every_kernel;
+mod examples;
+mod explain;
+mod gpu_day;
+mod harness;
+mod memory;
+mod noop;
+#[path = "../support/numbers.rs"]
+mod numbers;
+mod readme;
+mod reference;
+mod shaders;
+mod spec;
