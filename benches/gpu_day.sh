@@ -77,8 +77,8 @@ pack() { # FILE
 LEFT_OUT=77
 left_out() { echo "$*"; return $LEFT_OUT; }
 
-program() { # NAME ARGUMENTS...: one of the box's, below this folder, whence the tests find their cases
-  (cd "$home" && exec ${runner:+$runner} "$home/bin/$1" "${@:2}")
+program() { # NAME ARGUMENTS...: one of the box's, in the folder where the tests find their cases
+  (cd "$home/tests" && exec ${runner:+$runner} "$home/bin/$1" "${@:2}")
 }
 
 step_adapters() {

@@ -13,8 +13,7 @@ use indicatif::ProgressBar;
 use wgpu_attention::{
     Activation, Angles, DType, Gpu, Pairs, Rotary,
     nn::{
-        Embedding, FeedForward, Forward, GroupedHeads, GroupedQueryAttention, LayerNorm, Linear, Tape, Value, Weights,
-        rotary_angles,
+        Embedding, FeedForward, Graph, GroupedHeads, GroupedQueryAttention, LayerNorm, Linear, Model, Node, StateDict,
     },
     wgpu,
 };
@@ -73,23 +72,23 @@ fn run(options: &Options) -> Result<()> {
     println!("decode      {rate:.1} tokens a second: {} layers, width {}", options.layers, HEADS.embed_dim);
     println!(
         "memory      {:.1} MiB, weights and a cache for {capacity} tokens included",
-        model.forward.bytes() as f64 / 1048576.0
+        model.model.bytes() as f64 / 1048576.0
     );
     println!("tokens      {:?} ...", &said[..said.len().min(12)]);
     Ok(())
 }
 
-/// A section of the tape: steps, tokens in, logits out.
+/// A section of the graph: steps, tokens in, logits out.
 struct Section {
     steps: std::ops::Range<usize>,
-    ids: Value,
-    logits: Value,
+    ids: Node,
+    logits: Node,
 }
 
 /// Two sections over one cache: the prompt, and one token.
 struct Loop {
-    forward: Forward,
-    lens: Vec<Value>,
+    model: Model,
+    lens: Vec<Node>,
     sections: [Section; 2],
 }
 
@@ -97,7 +96,7 @@ impl Loop {
     fn new(gpu: &Gpu, options: &Options, capacity: u32) -> Result<Self> {
         let state = state(options.layers);
         let tensors = state.iter().map(|(name, shape, data)| (name.as_str(), shape.as_slice(), data.as_slice()));
-        let mut weights = Weights::of(gpu.attention(), tensors)?;
+        let mut weights = StateDict::of(gpu.attention(), tensors)?;
         let rotary =
             Rotary { dim: HEADS.head_dim, pairs: Pairs::Halves, angles: Angles::Appended { positions: capacity } };
         let embedding = Embedding::load(&mut weights, "embedding", VOCABULARY, HEADS.embed_dim)?;
@@ -114,37 +113,37 @@ impl Loop {
         }
         weights.finish()?;
 
-        let mut tape = Tape::new(gpu.attention());
-        let tables = rotary_angles(capacity, HEADS.head_dim, 10000.0);
-        let angles = tables.each_ref().map(|table| tape.constant(capacity, HEADS.head_dim / 2, DType::F32, table));
-        let caches: Vec<_> = layers.iter().map(|(attention, ..)| attention.cache(&mut tape, [1, capacity])).collect();
+        let mut graph = Graph::new(gpu.attention());
+        let tables = rotary.tables(capacity, 10000.0);
+        let angles = tables.each_ref().map(|table| graph.constant(capacity, HEADS.head_dim / 2, DType::F32, table));
+        let caches: Vec<_> = layers.iter().map(|(attention, ..)| attention.cache(&mut graph, [1, capacity])).collect();
         let mut section = |len: u32| -> Result<Section> {
-            let (first, ids) = (tape.steps(), tape.input(1, len, DType::U32));
-            let mut x = embedding.record(&mut tape, ids, len);
+            let (first, ids) = (graph.steps(), graph.input(1, len, DType::U32));
+            let mut x = embedding.forward(&mut graph, ids, len);
             for ((attention, feed_forward, [one, two]), cache) in layers.iter().zip(&caches) {
-                let y = one.record(&mut tape, x)?;
-                x = attention.record(&mut tape, y, (cache, angles), Some(x))?;
-                let y = two.record(&mut tape, x)?;
-                x = feed_forward.record(&mut tape, y, Some(x))?;
+                let y = one.forward(&mut graph, x)?;
+                x = attention.forward(&mut graph, y, (cache, angles), Some(x))?;
+                let y = two.forward(&mut graph, x)?;
+                x = feed_forward.forward(&mut graph, y, Some(x))?;
             }
-            let logits = head.record(&mut tape, x, Activation::None, None)?;
-            Ok(Section { steps: first..tape.steps(), ids, logits: tape.keep(logits) })
+            let logits = head.forward(&mut graph, x, Activation::None, None)?;
+            Ok(Section { steps: first..graph.steps(), ids, logits: graph.keep(logits) })
         };
         let sections = [section(options.prompt)?, section(1)?];
-        Ok(Self { forward: tape.finish()?, lens: caches.iter().map(|cache| cache.lens).collect(), sections })
+        Ok(Self { model: graph.compile()?, lens: caches.iter().map(|cache| cache.lens).collect(), sections })
     }
 
     /// The likeliest token after these, before which the cache holds `done`.
     fn step(&self, gpu: &Gpu, prompt: bool, tokens: &[u32], done: u32) -> Result<u32> {
         let Section { steps, ids, logits } = &self.sections[usize::from(!prompt)];
-        gpu.queue().write_buffer(self.forward.buffer(*ids), 0, bytemuck::cast_slice(tokens));
+        gpu.queue().write_buffer(self.model.buffer(*ids)?, 0, bytemuck::cast_slice(tokens));
         for lens in &self.lens {
-            gpu.queue().write_buffer(self.forward.buffer(*lens), 0, bytemuck::bytes_of(&done));
+            gpu.queue().write_buffer(self.model.buffer(*lens)?, 0, bytemuck::bytes_of(&done));
         }
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.forward.encode_steps(&mut encoder, steps.clone())?;
+        self.model.encode_steps(&mut encoder, steps.clone())?;
         gpu.queue().submit([encoder.finish()]);
-        let logits: Vec<f32> = gpu.read(self.forward.buffer(*logits))?;
+        let logits: Vec<f32> = gpu.read(self.model.buffer(*logits)?)?;
         let last = &logits[logits.len() - VOCABULARY as usize..];
         Ok((0..).zip(last).max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(token, _)| token))
     }

@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use wgpu_attention::{
     Gpu,
     inspect::plot::{Figure, HeatMap},
-    nn::{LayerConfig, Transformer, TransformerConfig, Weights},
+    nn::{LayerConfig, StateDict, Transformer, TransformerConfig},
     wgpu,
 };
 
@@ -116,7 +116,7 @@ fn words(key: &str) -> Result<Vec<String>> {
 }
 
 fn load(gpu: &Gpu, [source_vocabulary, target_vocabulary]: [u32; 2]) -> Result<Transformer> {
-    let mut weights = Weights::of_file(gpu.attention(), FILE)?;
+    let mut weights = StateDict::of_file(gpu.attention(), FILE)?;
     let (layer, positions) = (LayerConfig::new(64, 4, 128), MOST);
     let config = TransformerConfig {
         layer,

@@ -1,7 +1,11 @@
 //! Every refusal, worded for the caller.
 
+use std::fmt::{self, Debug, Formatter};
+
 /// Why a problem, a device or a set of buffers was refused. Nothing was recorded, written or submitted.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+///
+/// `Debug` says the same as `Display`, so that a program whose `main` returns it ends with the advice and not with a dump of fields.
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A size is zero.
@@ -163,11 +167,23 @@ pub enum Error {
         /// `max_storage_buffer_binding_size` of the device.
         max: u64,
     },
+    /// A tensor is longer than a buffer of this device can be.
+    #[error("{name} takes {}, above the {} that one buffer of this device can have", bytes_in_words(*.bytes), bytes_in_words(*.max))]
+    BufferLimit {
+        /// Which tensor.
+        name: &'static str,
+        /// Bytes that its shape and layout reach.
+        bytes: u64,
+        /// `max_buffer_size` of the device.
+        max: u64,
+    },
     /// The plan needs a binding that was not given.
-    #[error("binding {name} is missing")]
+    #[error("binding {name} is missing; it takes {}", bytes_in_words(*.needs))]
     Missing {
         /// Which tensor.
         name: &'static str,
+        /// Bytes that the tensor's shape and layout reach.
+        needs: u64,
     },
     /// A binding was given that the plan does not use.
     #[error("binding {name} is given, but this plan does not use it")]
@@ -229,7 +245,39 @@ pub enum Error {
         /// How many there are.
         steps: usize,
     },
-    /// A slice of host memory is too short for its tensor.
+    /// The problem reads an input that was not given.
+    #[error("input {name} is missing; it has {needs} elements")]
+    MissingInput {
+        /// Which tensor.
+        name: &'static str,
+        /// Elements that the tensor's shape and layout reach.
+        needs: usize,
+    },
+    /// Starts of packed sequences go backwards, or past the rows that there are.
+    #[error(
+        "{name}[{index}] is {got}, outside {least}..={most}: each start is at least the one before and at most the number of rows"
+    )]
+    Starts {
+        /// The starts of which tensor.
+        name: &'static str,
+        /// Which of them.
+        index: usize,
+        /// Its value.
+        got: u32,
+        /// The start before it.
+        least: u32,
+        /// How many rows there are.
+        most: u32,
+    },
+    /// A cache has room for more keys than the tables of its rotary embedding have positions.
+    #[error("the rotary tables have {positions} positions, and kv_len is {kv_len}: the keys past them would not turn")]
+    Positions {
+        /// Rows of the tables.
+        positions: u32,
+        /// Keys that the cache has room for.
+        kv_len: u32,
+    },
+    /// A slice of host memory is shorter than its tensor reaches, or a dense tensor has another number of elements.
     #[error("input {name} has {got} elements, needs {needs}")]
     Input {
         /// Which tensor.
@@ -280,15 +328,15 @@ pub enum Error {
     #[cfg(feature = "nn")]
     #[error("state dict: {name}: {because}")]
     StateDict {
-        /// Its name; empty for the file.
+        /// Its name.
         name: String,
         /// What it is, and what was expected.
         because: String,
     },
-    /// A value on a tape has another size than a layer needs.
+    /// A node of a graph has another size than a layer needs.
     #[cfg(feature = "nn")]
     #[error("{name} has {what} {got}, needs {wanted}")]
-    Value {
+    Node {
         /// Which input of the layer.
         name: &'static str,
         /// Rows or width.
@@ -298,6 +346,21 @@ pub enum Error {
         /// What the layer needs.
         wanted: u32,
     },
+    /// The rows of an input are not those of a batch of sequences.
+    #[cfg(feature = "nn")]
+    #[error("{name} has {rows} rows, which {batch} sequences of equal length cannot share")]
+    Batch {
+        /// Which input of the layer.
+        name: &'static str,
+        /// Its rows.
+        rows: u32,
+        /// How many sequences there are.
+        batch: u32,
+    },
+    /// A node was given to a graph, or to a model, that it does not belong to.
+    #[cfg(feature = "nn")]
+    #[error("a node belongs to another graph than the one that it is used with")]
+    OtherGraph,
     /// Heads do not share an embedding evenly.
     #[cfg(feature = "nn")]
     #[error("{heads} heads cannot share an embedding of {embed_dim} evenly")]
@@ -314,4 +377,22 @@ pub enum Error {
         /// The value and the limit.
         because: String,
     },
+}
+
+impl Debug for Error {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Bytes as people read them: "65536 bytes (64.0 KiB)".
+fn bytes_in_words(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let power = bytes.max(1).ilog2() / 10;
+    match power.checked_sub(1) {
+        None => format!("{bytes} bytes"),
+        Some(unit) => {
+            format!("{bytes} bytes ({:.1} {})", bytes as f64 / 1024f64.powi(power as i32), UNITS[unit as usize])
+        }
+    }
 }

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Checks everything, on a machine that has only Rust and a package manager: bash tests/run.sh
+# Checks everything, on a machine that has only Rust and a package manager: bash tests/run.sh [STEP...]
 #
-# The tests need a GPU API, so a driver is chosen first; the line "driver:" says which and why. A GPU where one answers.
+# It says which step it is at, of how many, and how long that step took the last time here (the first time, how long it takes on two
+# cores of an old processor). What is cheap and fails often comes first. Named steps, such as `lint host`, run alone; `--list` lists them.
+#
+# The device tests need a GPU API, so a driver is chosen first; the line "driver:" says which and why. A GPU where one answers.
 # Otherwise Mesa's software Vulkan: the system's where it is Mesa 25 or newer (older ones take minutes to compile
 # unrolled shaders); else, where there is apt, a newer one unpacked under target/mesa, which changes nothing outside
 # target/; else the system's own, installed with apt, dnf or pacman (as root, or through sudo). macOS and Windows have
@@ -15,15 +18,32 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 exec 2>&1 # one stream, so that logs keep the order of events
 
+# NAME SECONDS WHAT. All that build for the host use the release profile, so that build scripts and macros are built once.
+steps() {
+  cat <<'END'
+format        1  formatting
+lint        120  clippy over the library, the tests, the examples and the benches
+plain        25  the library without any feature
+wasm         45  the library for browsers
+docs         25  the documentation, with warnings as errors
+build       420  the library, all tests and all examples
+host        110  tests that need no device, and the rules of the architecture
+doctests     40  the programs in the documentation
+driver       20  which adapter the tests take
+pictures     40  tests of pictures, and of the page in a browser
+device      500  tests with a device: every kernel, acceptance cases, mutants, models
+opengl       40  one acceptance case of each feature on OpenGL
+examples    120  the examples
+END
+}
+
 say() { printf '\n== %s\n' "$*"; }
 die() { say "failed after $SECONDS s: $*"; exit 1; }
 has() { command -v "$1" >/dev/null; }
-step() { # COMMAND...: announced, timed, and the end if it fails
-  local start=$SECONDS
-  say "$*"
-  "$@" || die "$*"
-  echo "-- $((SECONDS - start)) s"
-}
+run() { echo "-- $*"; "$@"; }
+
+LEFT_OUT=77
+left_out() { echo "left out: $*"; return $LEFT_OUT; }
 
 check_rust() {
   local need have
@@ -171,36 +191,77 @@ find_model() {
   fi
 }
 
+# --- steps: a function for each, which returns 0, or 77 after saying why it is left out --------------------------------
+
+step_format() { run cargo fmt --all --check; }
+# Clippy and rustdoc want no code of other crates, only their types: with the release profile those are checked once for both.
+step_lint() { run cargo clippy --release --workspace --all-targets --all-features -- -D warnings; }
+step_plain() { run cargo check --release --package wgpu-attention --no-default-features --lib; }
+step_wasm() {
+  rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null | xargs test -d ||
+    left_out "no standard library for wasm32-unknown-unknown here: the browser's build is left to CI" || return
+  run cargo check --package wgpu-attention --target wasm32-unknown-unknown --lib
+}
+step_docs() { RUSTDOCFLAGS="-D warnings" run cargo doc --release --package wgpu-attention --no-deps --all-features; }
+step_build() { run cargo test --release --no-run; } # the examples too, the probe among them
+step_host() { run cargo test --release --test architecture --test host -- --include-ignored; }
+step_doctests() { run cargo test --release --doc && run cargo test --release --lib; }
+step_driver() { choose_driver; }
+step_pictures() { find_browser; run cargo test --release --test inspect -- --include-ignored; }
+step_device() { find_model; run cargo test --release --test device -- --include-ignored; }
+step_opengl() { # compiling takes long there
+  grep -qi '^gl' <<<"${found-}" || left_out "no OpenGL answers" || return
+  run env -u WGPU_ADAPTER_NAME WGPU_BACKEND=gl cargo test --release --test device -- --include-ignored cases::one_case
+}
+example() { run cargo run --release --quiet --example "$@"; }
+step_examples() {
+  example quickstart &&
+    example engine &&
+    example print_wgsl -- --list &&
+    example long_map -- --len 4096 --cells 256 --out target/long_map.png &&
+    example image_attention -- --out target/image_attention &&
+    example translate &&
+    example decode -- --tokens 16 &&
+    example graph_attention -- --papers 1024 &&
+    example bench -- --shapes P7 || return
+  [ -n "${WGPU_ATTENTION_MODEL:-}" ] || return 0
+  example heatmap -- --model "$WGPU_ATTENTION_MODEL" --out target/heatmap
+}
+
+# Seconds that a step took here the last time, or else takes elsewhere.
+expected() { # NAME SECONDS
+  local known=
+  if [ -e target/run_times ]; then known=$(awk -v name="$1" '$1 == name { print $2 }' target/run_times); fi
+  if [ -n "$known" ]; then echo "$known s last time"; else echo "about $2 s on two old cores"; fi
+}
+
+remember() { # NAME SECONDS
+  local others=
+  if [ -e target/run_times ]; then others=$(awk -v name="$1" '$1 != name' target/run_times); fi
+  mkdir -p target && printf '%s\n' "$others" "$1 $2" | sed '/^$/d' >target/run_times
+}
+
+run_steps() {
+  local list line name seconds what n=0 start status
+  mapfile -t list < <(steps)
+  for line in "${list[@]}"; do
+    read -r name seconds what <<<"$line"
+    n=$((n + 1)) start=$SECONDS status=0
+    if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
+    say "step $n of ${#list[@]}, $name: $what ($(expected "$name" "$seconds"))"
+    "step_$name" || status=$?
+    case $status in
+    0) echo "-- $name: $((SECONDS - start)) s" && remember "$name" $((SECONDS - start)) ;;
+    "$LEFT_OUT") ;;
+    *) die "step $n, $name. It alone again: bash tests/run.sh $([ $n -gt 9 ] && echo 'driver ')$name" ;;
+    esac
+  done
+}
+
+if [ "${1:-}" = --list ]; then steps; exit; fi
+for name in "$@"; do
+  steps | grep -q "^$name " || die "there is no step $name; there are: $(steps | awk '{ printf "%s ", $1 }')"
+done
 check_rust
-step cargo fmt --all --check
-step cargo clippy --all-targets --all-features -- -D warnings
-step cargo check --no-default-features --lib
-if rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null | xargs test -d; then
-  step cargo check --target wasm32-unknown-unknown --lib
-else
-  say "no standard library for wasm32-unknown-unknown here: the browser's build is left to CI"
-fi
-step env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
-step cargo test --release --no-run # the examples too, the probe among them
-choose_driver
-find_browser
-find_model
-step cargo test --release -- --include-ignored
-if grep -qi '^gl' <<<"$found"; then # compiling takes long there: one case of each feature
-  step env -u WGPU_ADAPTER_NAME WGPU_BACKEND=gl cargo test --release --test device -- --include-ignored cases::one_case
-else
-  say "no OpenGL answers: one case of each feature on it is left out"
-fi
-step cargo run --release --example quickstart
-step cargo run --release --example engine
-step cargo run --release --example print_wgsl -- --list
-step cargo run --release --example long_map -- --len 4096 --cells 256 --out target/long_map.png
-step cargo run --release --example image_attention -- --out target/image_attention
-if [ -n "${WGPU_ATTENTION_MODEL:-}" ]; then
-  step cargo run --release --example heatmap -- --model "$WGPU_ATTENTION_MODEL" --out target/heatmap
-fi
-step cargo run --release --example translate
-step cargo run --release --example decode -- --tokens 16
-step cargo run --release --example graph_attention -- --papers 1024
-step cargo run --release --example bench -- --shapes P7
+run_steps "$@"
 say "all passed in $SECONDS s"

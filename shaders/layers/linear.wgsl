@@ -1,11 +1,11 @@
-// out = activation(x . weight^T + shift) + residual, by blocks of rows and outputs.
+// out = activation(x . weight^T + bias) + residual, by blocks of rows and outputs.
 //
 // One workgroup     BR rows x BC vec4 of outputs
 // One invocation    RM rows x COLS vec4 of outputs
 // Grid              work items: blocks of rows, blocks of outputs
 //
 // Needs      INPUTS VALUE_DIM BR BC RM COLS (preamble), params.wgsl, lanes.wgsl, load_x, load_weight, store_out, activation.wgsl,
-//            shift.wgsl or no_shift.wgsl, residual.wgsl or no_residual.wgsl, and linear_matrix.wgsl, or row_alone.wgsl or
+//            layer_bias.wgsl or no_layer_bias.wgsl, residual.wgsl or no_residual.wgsl, and linear_matrix.wgsl, or row_alone.wgsl or
 //            row_shuffle.wgsl and one of linear_tile.wgsl, linear_rows.wgsl, linear_few.wgsl
 // Host       src/kernels/layers/linear.rs
 // Reference  src/reference/linear.rs
@@ -61,7 +61,7 @@ fn main(
     for (var j = 0u; j < COLS; j++) {
       let c = block.c0 + j * TX + lane.tx;
       if row < block.rows && c < block.c_end {
-        let x = activated(sums[r * COLS + j] + shift_of(c)) + residual_of(row, c);
+        let x = activated(sums[r * COLS + j] + layer_bias_of(c)) + residual_of(row, c);
         store_out(out_row(0, 0, row), c, x);
       }
     }

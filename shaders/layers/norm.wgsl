@@ -5,8 +5,8 @@
 // Grid              work items: rows
 // Workgroup memory  share_tile
 //
-// Needs      VALUE_DIM CENTRED UNIT (preamble), params.wgsl, load_x, store_out, residual.wgsl or no_residual.wgsl, gain.wgsl or
-//            no_gain.wgsl, shift.wgsl or no_shift.wgsl
+// Needs      VALUE_DIM CENTRED UNIT (preamble), params.wgsl, load_x, store_out, residual.wgsl or no_residual.wgsl, norm_weight.wgsl or
+//            no_norm_weight.wgsl, layer_bias.wgsl or no_layer_bias.wgsl
 // Host       src/kernels/layers/norm.rs
 // Reference  src/reference/norm.rs
 //
@@ -56,6 +56,6 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   let squares = total(share, t);
   let length = select(sqrt(squares / f32(VALUE_DIM) + params.epsilon), max(sqrt(squares), params.epsilon), UNIT);
   for (var d = t; d < params.head_vec4s; d += THREADS) {
-    store_out(out_row(0, 0, row), d, (element(row, d) - mean) / length * gain_of(d) + shift_of(d));
+    store_out(out_row(0, 0, row), d, (element(row, d) - mean) / length * norm_weight_of(d) + layer_bias_of(d));
   }
 }

@@ -139,8 +139,8 @@ impl<'a> Bindings<'a> {
     }
 
     /// What a layer adds to each row.
-    pub fn shift(self, slice: wgpu::BufferSlice<'a>) -> Self {
-        self.set(Tensor::Shift, slice)
+    pub fn layer_bias(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::LayerBias, slice)
     }
 
     /// What a layer adds.
@@ -149,8 +149,8 @@ impl<'a> Bindings<'a> {
     }
 
     /// Factors of a [`Norm`](crate::Norm).
-    pub fn gain(self, slice: wgpu::BufferSlice<'a>) -> Self {
-        self.set(Tensor::Gain, slice)
+    pub fn norm_weight(self, slice: wgpu::BufferSlice<'a>) -> Self {
+        self.set(Tensor::NormWeight, slice)
     }
 
     /// Rows of the table, and the table ([`Embed`](crate::Embed)).

@@ -60,7 +60,8 @@ impl Plan {
         let mut held = Vec::new();
         let align = u64::from(self.inner.caps.storage_align);
         for view in self.views() {
-            let slice = bindings.slices[view.tensor as usize].ok_or(Error::Missing { name: view.tensor.name() })?;
+            let missing = Error::Missing { name: view.tensor.name(), needs: view.bytes()? };
+            let slice = bindings.slices[view.tensor as usize].ok_or(missing)?;
             held.push(Held::new(view, slice, align)?);
         }
         for (tensor, slice) in Tensor::ALL.into_iter().zip(&bindings.slices) {

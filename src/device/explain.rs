@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    caps::DeviceKind,
     device::plan::{Plan, Planned},
     kernels::{Kernel, workgroup::Workgroup},
     problem::{
@@ -20,7 +21,10 @@ use crate::{
         measures::Measures,
     },
     shader::params::Params,
-    tensor::Tensor,
+    tensor::{
+        Tensor,
+        layout::{Layout, Order},
+    },
 };
 
 /// What [`Plan::explain`] says; print it.
@@ -28,8 +32,8 @@ use crate::{
 pub struct Explanation(Plan);
 
 impl Plan {
-    /// The problem, its features and types, the device, the algorithm and why, each kernel's tile and the tiles that the mask
-    /// empties, dispatches, memory.
+    /// The problem, its features, outputs, layouts and types, the device, the algorithm and why, each kernel's tiles and how many of them
+    /// are skipped, dispatches, memory, and what would make it faster.
     #[must_use]
     pub fn explain(&self) -> Explanation {
         Explanation(self.clone())
@@ -99,23 +103,75 @@ impl Display for Explanation {
             kernel_in_words(f, kernel, index, planned)?;
         }
         let (steps, workspace, parameters) = (self.0.steps(), self.0.workspace_bytes(), self.0.parameter_bytes());
-        let dispatches = if steps == 1 { "dispatch" } else { "dispatches" };
-        write!(f, "cost        {steps} {dispatches}; beside the tensors {} bytes of memory", workspace + parameters)?;
-        if workspace > 0 { write!(f, ", {workspace} of them workspace") } else { Ok(()) }
+        let bytes = workspace + parameters;
+        write!(
+            f,
+            "cost        {}; {bytes} bytes of memory besides the tensors",
+            count(steps as u64, "dispatch", "dispatches")
+        )?;
+        if workspace > 0 {
+            write!(f, ", {workspace} of them workspace")?;
+        }
+        faster(planned).into_iter().try_for_each(|what| write!(f, "\nfaster      {what}"))
     }
+}
+
+/// A number of things, in words.
+fn count(n: impl Into<u64>, one: &str, several: &str) -> String {
+    let n = n.into();
+    format!("{n} {}", if n == 1 { one } else { several })
+}
+
+/// What a caller could change to make it faster, a line each.
+fn faster(planned: &Planned) -> Vec<String> {
+    let mut said = Vec::new();
+    let loads: Vec<_> = planned.program.kernels.iter().map(|kernel| kernel.shader().loads()).collect();
+    if loads.iter().any(|loads| loads.contains("1 per load")) {
+        said.push("with sizes, strides and offsets that are multiples of 4: elements are loaded one by one".into());
+    }
+    if planned.caps.kind == DeviceKind::Cpu {
+        said.push("with a driver of a GPU: this adapter is a software driver".into());
+    }
+    said
+}
+
+/// What is written, and where tensors lie that are not dense in the order [batch, heads, len, dim].
+fn outputs_and_layouts(f: &mut Formatter<'_>, spec: &Spec) -> fmt::Result {
+    let written = spec.views().filter(|view| view.is_output()).map(|view| view.tensor.name()).collect::<Vec<_>>();
+    writeln!(f, "outputs     {}", written.join(", "))?;
+    for view in [Tensor::Q, Tensor::K, Tensor::V, Tensor::Out].into_iter().filter_map(|tensor| spec.view(tensor)) {
+        let name = view.tensor.name();
+        let Layout { offset, batch, head, row } = view.layout;
+        let [_, heads, rows, dim] = view.sizes;
+        if view.layout == Order::Bhsd.layout(heads, rows, dim) {
+            continue;
+        }
+        let order = if view.layout == Order::Bshd.layout(heads, rows, dim) { " [batch, len, heads, dim]," } else { "" };
+        writeln!(
+            f,
+            "layout      {name}{order} from element {offset}, strides {batch} (batch), {head} (head), {row} (row)"
+        )?;
+    }
+    Ok(())
 }
 
 fn attention(f: &mut Formatter<'_>, spec: &Spec) -> fmt::Result {
     let shape = spec.shape();
     writeln!(
         f,
-        "problem     batch {}, {} query heads, {} key heads, {} queries x {} keys",
-        shape.batch, shape.q_heads, shape.kv_heads, shape.q_len, shape.kv_len
+        "problem     batch {}, {}, {}, {} x {}",
+        shape.batch,
+        count(shape.q_heads, "query head", "query heads"),
+        count(shape.kv_heads, "key head", "key heads"),
+        count(shape.q_len, "query", "queries"),
+        count(shape.kv_len, "key", "keys"),
     )?;
-    writeln!(f, "            head_dim {}, value_dim {}, {}", shape.head_dim, shape.value_dim, mask_in_words(spec))?;
+    let (head_dim, value_dim, scale) = (shape.head_dim, shape.value_dim, spec.scale_or_default());
+    writeln!(f, "            head_dim {head_dim}, value_dim {value_dim}, scale {scale}, {}", mask_in_words(spec))?;
     for feature in features(spec) {
         writeln!(f, "            {feature}")?;
     }
+    outputs_and_layouts(f, spec)?;
     let out = if spec.out { spec.types.out.to_string() } else { "none".into() };
     writeln!(f, "precision   q {}, k and v {}, out {out}; accumulated in f32", spec.types.q, spec.types.kv)
 }
@@ -147,9 +203,10 @@ fn measured(f: &mut Formatter<'_>, measures: &Measures) -> fmt::Result {
 fn features(spec: &Spec) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(append) = spec.append {
-        let turned =
-            append.rotary.map_or(String::new(), |rotary| format!(", {} elements of each key turned", rotary.dim));
-        said.push(format!("{} new keys appended to each item{turned}", append.len));
+        let turned = append
+            .rotary
+            .map_or(String::new(), |rotary| format!("; {} elements of each new key and query rotated", rotary.dim));
+        said.push(format!("{} appended to each item{turned}", count(append.len, "new key", "new keys")));
     }
     match (spec.sequences, spec.kv_lens) {
         (Some(sequences), _) => said.push(format!("{sequences} packed sequences, whose lengths the device reads")),
@@ -207,14 +264,20 @@ fn features(spec: &Spec) -> Vec<String> {
 
 fn mask_in_words(spec: &Spec) -> String {
     let device = spec.has_lengths() && spec.align == Some(Align::End);
-    let (band, stands) = if device { (spec.mask.band(0), "its own key") } else { (spec.band(), "i") };
-    let sees = match (band.lo > Band::FULL.lo, band.hi < Band::FULL.hi) {
-        (false, false) => return "every key seen".into(),
-        (false, true) => format!("query i sees keys up to {stands}{:+}", band.hi),
-        (true, false) => format!("query i sees keys from {stands}{:+}", band.lo),
-        (true, true) => format!("query i sees keys {stands}{:+} to {stands}{:+}", band.lo, band.hi),
+    let (band, own) = if device { (spec.mask.band(0), "its own") } else { (spec.band(), "i") };
+    let key = |distance: i64| match distance {
+        0 => own.to_string(),
+        1.. => format!("{own} + {distance}"),
+        _ => format!("{own} - {}", distance.unsigned_abs()),
     };
-    if device { format!("{sees}, the last query standing at the last key") } else { sees }
+    let (from, to) = (key(band.lo.into()), key(band.hi.into()));
+    let sees = match (band.lo > Band::FULL.lo, band.hi < Band::FULL.hi) {
+        (false, false) => return "every query sees every key".into(),
+        (false, true) => format!("query i sees the keys up to {to}"),
+        (true, false) => format!("query i sees the keys from {from} on"),
+        (true, true) => format!("query i sees the keys from {from} to {to}"),
+    };
+    if device { format!("{sees}; the last query stands at the last key") } else { sees }
 }
 
 fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, index: usize, planned: &Planned) -> fmt::Result {
@@ -243,19 +306,23 @@ fn kernel_in_words(f: &mut Formatter<'_>, kernel: &Kernel, index: usize, planned
     let (seen, all) =
         steps.map(|step| tiles(spec, &step.params, tile, raw)).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
     let of = if grouped { " of all heads that share keys" } else { "" };
-    write!(f, "            tiles of {rows} queries{of} x {keys} keys, ")?;
+    let of_pairs = format!("of {}{of} x {}", count(rows, "query", "queries"), count(keys, "key", "keys"));
+    let skipped = format!("{} skipped", count(all - seen, "more is", "more are"));
     match (spec.has_lengths(), spec.is_masked() && !raw) {
         (true, _) => writeln!(
             f,
-            "at most {all}; the device skips those past a length, outside a sequence or that a mask empties"
+            "            at most {} {of_pairs}; the device skips those without a pair that is seen",
+            count(all, "tile", "tiles")
         ),
         (false, true) => writeln!(
             f,
-            "{seen}; {} more that the mask empties are skipped, and those that masks in memory empty",
-            all - seen
+            "            {} {of_pairs}; {skipped}, and those in which a mask in memory hides every pair",
+            count(seen, "tile", "tiles")
         ),
-        (false, false) if seen < all => writeln!(f, "{seen}; {} more that the mask empties are skipped", all - seen),
-        (false, false) => writeln!(f, "{all}"),
+        (false, false) if seen < all => {
+            writeln!(f, "            {} {of_pairs}; {skipped}", count(seen, "tile", "tiles"))
+        }
+        (false, false) => writeln!(f, "            {} {of_pairs}", count(all, "tile", "tiles")),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     },
     error::Error,
     kernels::forward::algorithm::{Algorithm, Choice},
-    problem::{Problem, attention::spec::Spec},
+    problem::Problem,
     program::builder::Program,
     shader::params::Params,
     tensor::{Tensor, dtype::DType, view::View},
@@ -118,10 +118,11 @@ impl Attention {
         pollster::block_on(self.plan_any(problem.into(), Choice::Suggested))
     }
 
-    /// [`plan`](Self::plan) by this algorithm, or why it cannot.
+    /// [`plan`](Self::plan) by this algorithm, or why it cannot. It says how attention is computed; other problems have one way each, and
+    /// take no notice.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn plan_with(&self, algorithm: Algorithm, spec: &Spec) -> Result<Plan, Error> {
-        pollster::block_on(self.plan_any(spec.into(), Choice::Asked(algorithm)))
+    pub fn plan_with(&self, algorithm: Algorithm, problem: impl Into<Problem>) -> Result<Plan, Error> {
+        pollster::block_on(self.plan_any(problem.into(), Choice::Asked(algorithm)))
     }
 
     /// [`plan`](Self::plan) where one cannot block.
@@ -134,8 +135,13 @@ impl Attention {
     }
 
     /// [`plan_with`](Self::plan_with) where one cannot block.
-    pub async fn plan_with_async(&self, algorithm: Algorithm, spec: &Spec) -> Result<Plan, Error> {
-        self.plan_any(spec.into(), Choice::Asked(algorithm)).await
+    pub fn plan_with_async(
+        &self,
+        algorithm: Algorithm,
+        problem: impl Into<Problem>,
+    ) -> impl Future<Output = Result<Plan, Error>> + wgpu::WasmNotSend {
+        let problem = problem.into();
+        async move { self.plan_any(problem, Choice::Asked(algorithm)).await }
     }
 
     /// A plan that is not kept: for one of many parts, which would push out what callers need again.
@@ -161,6 +167,8 @@ impl Attention {
         } else {
             choice
         };
+        problem.check()?;
+        check_buffers(problem.views(), device)?;
         let program = Program::new(problem, caps, choice)?;
         let mut compiled = Vec::with_capacity(program.kernels.len());
         for kernel in &program.kernels {
@@ -173,6 +181,15 @@ impl Attention {
         let (device, caps, problem) = (device.clone(), caps.clone(), problem.clone());
         Ok(Plan { inner: Arc::new(Planned { device, caps, problem, program, compiled, params, stride }) })
     }
+}
+
+/// No tensor is longer than a buffer can be.
+fn check_buffers(mut views: impl Iterator<Item = View>, device: &wgpu::Device) -> Result<(), Error> {
+    let max = device.limits().max_buffer_size;
+    views.try_for_each(|view| match view.bytes()? {
+        bytes if bytes > max => Err(Error::BufferLimit { name: view.tensor.name(), bytes, max }),
+        _ => Ok(()),
+    })
 }
 
 /// One immutable buffer, a slot per step: nothing is written while a caller records.

@@ -43,7 +43,10 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// The adapter that the environment names, else the fastest; a device with all it has.
+    /// The adapter that the environment names, else the fastest; a device with all it has. All devices made here are of one
+    /// `wgpu::Instance`, so that a buffer of one that is given to another is refused.
+    ///
+    /// A backend comes before OpenGL, and a GPU before a software driver; [`Plan::explain`](crate::Plan::explain) says which it is.
     ///
     /// `WGPU_ADAPTER_NAME` takes the first adapter whose name contains it, case aside; `WGPU_BACKEND` limits the backends
     /// (`vulkan`, `metal`, `dx12`, `gl`); `WGPU_POWER_PREF` chooses between `low` and `high`.
@@ -121,8 +124,7 @@ impl Gpu {
         };
         let mut refusals = Vec::new();
         for backends in backends {
-            let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
+            let instance = instance(backends);
             let found = match &wanted {
                 Some(name) => named(&instance, backends, name).await,
                 None => {
@@ -176,6 +178,29 @@ impl Gpu {
     }
 }
 
+/// One instance of wgpu for all devices: buffers of two instances can have one number, and wgpu then takes one for the other.
+#[cfg(not(target_arch = "wasm32"))]
+fn instance(backends: wgpu::Backends) -> wgpu::Instance {
+    static MADE: Mutex<Vec<(wgpu::Backends, wgpu::Instance)>> = Mutex::new(Vec::new());
+    let mut made = lock(&MADE);
+    if let Some((_, instance)) = made.iter().find(|(of, _)| *of == backends) {
+        return instance.clone();
+    }
+    let instance = new_instance(backends);
+    made.push((backends, instance.clone()));
+    instance
+}
+
+#[cfg(target_arch = "wasm32")]
+fn instance(backends: wgpu::Backends) -> wgpu::Instance {
+    new_instance(backends)
+}
+
+fn new_instance(backends: wgpu::Backends) -> wgpu::Instance {
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor })
+}
+
 /// The first adapter whose name contains `wanted`, which is in lower case.
 async fn named(instance: &wgpu::Instance, backends: wgpu::Backends, wanted: &str) -> Result<wgpu::Adapter, String> {
     let mut adapters = instance.enumerate_adapters(backends).await;
@@ -189,7 +214,8 @@ async fn named(instance: &wgpu::Instance, backends: wgpu::Backends, wanted: &str
 /// Backends by name, and where the choice came from.
 fn in_words(backends: wgpu::Backends) -> String {
     let names: Vec<_> = backends.iter_names().map(|(name, _)| name).collect();
-    let names = if names.is_empty() { "no known backend".into() } else { names.join(", ") };
+    let all = || wgpu::Backends::all().iter_names().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>().join(", ");
+    let names = if names.is_empty() { format!("none of the backends {}", all()) } else { names.join(", ") };
     match std::env::var("WGPU_BACKEND") {
         Ok(chosen) => format!("{names} (WGPU_BACKEND={chosen})"),
         Err(_) => names,

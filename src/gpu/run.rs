@@ -8,9 +8,11 @@ use crate::{
         bound::Bound,
         memory::{allocate, loaded_floats, stored},
         pipelines::{Scopes, lock},
+        plan::Plan,
     },
     error::Error,
     gpu::{Gpu, session::Session},
+    kernels::forward::algorithm::Algorithm,
     problem::{
         Problem,
         values::{Inputs, Outputs},
@@ -34,6 +36,23 @@ impl Gpu {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run(&self, problem: impl Into<Problem>, inputs: &Inputs<'_>) -> Result<Outputs<f32>, Error> {
         pollster::block_on(self.run_any(problem.into(), inputs, |_| ()))
+    }
+
+    /// [`run`](Self::run) by this algorithm, or why it cannot: to compare kernels, or to hunt a fault. Nothing is kept for the next call.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_with(
+        &self,
+        algorithm: Algorithm,
+        problem: impl Into<Problem>,
+        inputs: &Inputs<'_>,
+    ) -> Result<Outputs<f32>, Error> {
+        pollster::block_on(async {
+            let problem = problem.into();
+            problem.check()?;
+            inputs.check(&problem)?;
+            let session = Session::new(self, self.attention.plan_with_async(algorithm, &problem).await?).await?;
+            session.run(self, inputs, |_| ()).await
+        })
     }
 
     /// [`run`](Self::run) where one cannot block.
@@ -62,7 +81,7 @@ impl Gpu {
         &self,
         problem: Problem,
         inputs: &Inputs<'_>,
-        mut progress: impl FnMut(Progress),
+        progress: impl FnMut(Progress),
     ) -> Result<Outputs<f32>, Error> {
         problem.check()?;
         inputs.check(&problem)?;
@@ -70,20 +89,9 @@ impl Gpu {
         let kept = lock(&self.sessions).pop(&problem);
         let session = match kept {
             Some(session) => session,
-            None => Session::new(self, &problem).await?,
+            None => Session::new(self, self.attention.plan_async(&problem).await?).await?,
         };
-        upload(self, &session.buffers, inputs)?;
-        session.clear(self).await?;
-        let steps = session.bound.steps();
-        for step in 0..steps {
-            self.submit(&session.bound, step).await?;
-            if step + 1 < steps {
-                self.reached().await?;
-                progress(Progress { done: step + 1, steps });
-            }
-        }
-        let outputs = session.read(self).await?; // which waits for the last step
-        progress(Progress { done: steps, steps });
+        let outputs = session.run(self, inputs, progress).await?;
         lock(&self.sessions).put(problem, session);
         Ok(outputs)
     }
@@ -178,15 +186,15 @@ impl Gpu {
 }
 
 impl Session {
-    async fn new(gpu: &Gpu, problem: &Problem) -> Result<Self, Error> {
-        let plan = gpu.attention.plan_async(problem).await?;
+    /// Buffers for a plan, all of them bound.
+    async fn new(gpu: &Gpu, plan: Plan) -> Result<Self, Error> {
         let mut buffers = Vec::new();
         let mut staged = 0;
         for view in plan.views() {
             let bytes = view.bytes()?;
             let mut usage = wgpu::BufferUsages::STORAGE;
             // Outputs are cleared where a call may leave rows unwritten.
-            usage.set(wgpu::BufferUsages::COPY_DST, view.is_input() || problem.view(Tensor::CuQ).is_some());
+            usage.set(wgpu::BufferUsages::COPY_DST, view.is_input() || plan.problem().view(Tensor::CuQ).is_some());
             usage.set(wgpu::BufferUsages::COPY_SRC, view.is_output());
             buffers.push((view, allocate(&gpu.device, view.tensor.name(), bytes, usage).await?));
             staged += if view.is_output() { bytes } else { 0 };
@@ -199,6 +207,28 @@ impl Session {
         }
         let bound = plan.bind_async(&bindings).await?;
         Ok(Self { bound, buffers, staging })
+    }
+
+    /// Upload, the steps one by one, read-back.
+    async fn run(
+        &self,
+        gpu: &Gpu,
+        inputs: &Inputs<'_>,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<Outputs<f32>, Error> {
+        upload(gpu, &self.buffers, inputs)?;
+        self.clear(gpu).await?;
+        let steps = self.bound.steps();
+        for step in 0..steps {
+            gpu.submit(&self.bound, step).await?;
+            if step + 1 < steps {
+                gpu.reached().await?;
+                progress(Progress { done: step + 1, steps });
+            }
+        }
+        let outputs = self.read(gpu).await?; // which waits for the last step
+        progress(Progress { done: steps, steps });
+        Ok(outputs)
     }
 
     /// Packed sequences need not cover all rows: those that belong to none are 0, not what an earlier call wrote.

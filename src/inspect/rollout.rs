@@ -1,6 +1,5 @@
 //! Attention through the layers of a model.
 
-use nalgebra::DMatrix;
 use petgraph::{
     algo::ford_fulkerson,
     graph::{DiGraph, NodeIndex},
@@ -14,8 +13,8 @@ use crate::error::Error;
 /// divided by its sum (Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollout {
-    /// From the first layer on: `[tokens, tokens]`.
-    steps: Vec<DMatrix<f64>>,
+    /// From the first layer on: `[tokens, tokens]`, row by row.
+    steps: Vec<Vec<f64>>,
     tokens: usize,
 }
 
@@ -38,11 +37,11 @@ impl Rollout {
             return Err(Error::Input { name: "weights", got: layer.len(), needs });
         }
         let step = |layer: &&[f32]| {
-            let mut step = DMatrix::from_row_iterator(tokens, tokens, layer.iter().map(|&w| f64::from(w)));
-            step += DMatrix::identity(tokens, tokens);
-            for mut row in step.row_iter_mut() {
-                let sum = row.sum();
-                row /= sum;
+            let mut step: Vec<f64> = layer.iter().map(|&w| w.into()).collect();
+            for (i, row) in step.chunks_exact_mut(tokens).enumerate() {
+                row[i] += 1.0;
+                let sum: f64 = row.iter().sum();
+                row.iter_mut().for_each(|w| *w /= sum);
             }
             step
         };
@@ -53,10 +52,19 @@ impl Rollout {
     /// `[tokens, tokens]` row by row; each row sums to 1.
     #[must_use]
     pub fn rollout(&self) -> Vec<f64> {
-        let one = DMatrix::identity(self.tokens, self.tokens);
-        let all = self.steps.iter().fold(one, |all, step| step * all);
-        // Stored by columns.
-        all.transpose().as_slice().to_vec()
+        let one = (0..self.tokens * self.tokens).map(|at| f64::from(at / self.tokens == at % self.tokens)).collect();
+        self.steps.iter().fold(one, |all, step| self.product(step, &all))
+    }
+
+    /// The product of two matrices `[tokens, tokens]`.
+    fn product(&self, a: &[f64], b: &[f64]) -> Vec<f64> {
+        let mut product = vec![0.0; a.len()];
+        for (out, row) in product.chunks_exact_mut(self.tokens).zip(a.chunks_exact(self.tokens)) {
+            for (&weight, other) in row.iter().zip(b.chunks_exact(self.tokens)) {
+                out.iter_mut().zip(other).for_each(|(out, &x)| *out += weight * x);
+            }
+        }
+        product
     }
 
     /// Attention flow: how much one token of the last layer can have of each of the input, if what layers pass on are capacities
@@ -77,8 +85,8 @@ impl Rollout {
         }
         for (layer, step) in self.steps.iter().enumerate() {
             for (i, j) in (0..self.tokens).flat_map(|i| (0..self.tokens).map(move |j| (i, j))) {
-                if step[(i, j)] > 0.0 {
-                    pipes.add_edge(node(layer + 1, i), node(layer, j), step[(i, j)]);
+                if step[i * self.tokens + j] > 0.0 {
+                    pipes.add_edge(node(layer + 1, i), node(layer, j), step[i * self.tokens + j]);
                 }
             }
         }

@@ -3,11 +3,11 @@
 use crate::{
     error::Error,
     nn::{
+        graph::{Graph, Node},
         layers::{LayerNorm, Linear},
         multi_head::{Attended, Heads, MultiHeadAttention},
         options::CallOptions,
-        tape::{Tape, Value},
-        weights::Weights,
+        state_dict::StateDict,
     },
     problem::linear::Activation,
 };
@@ -49,10 +49,10 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
-    /// Adds `down(activation(up(x))) + residual` to the tape.
-    pub fn record(&self, tape: &mut Tape, x: Value, residual: Option<Value>) -> Result<Value, Error> {
-        let wide = self.up.record(tape, x, self.activation, None)?;
-        self.down.record(tape, wide, Activation::None, residual)
+    /// Adds `down(activation(up(x))) + residual` to the graph.
+    pub fn forward(&self, graph: &mut Graph, x: Node, residual: Option<Node>) -> Result<Node, Error> {
+        let wide = self.up.forward(graph, x, self.activation, None)?;
+        self.down.forward(graph, wide, Activation::None, residual)
     }
 }
 
@@ -67,13 +67,13 @@ impl Wrapped {
     /// `x + part(norm(x))` or `norm(x + part(x))`; the part adds the residual that it is handed.
     pub(super) fn around<T>(
         &self,
-        tape: &mut Tape,
-        x: Value,
-        part: impl FnOnce(&mut Tape, Value) -> Result<(Value, T), Error>,
-    ) -> Result<(Value, T), Error> {
-        let input = if self.norm_first { self.norm.record(tape, x)? } else { x };
-        let (y, beside) = part(tape, input)?;
-        Ok((if self.norm_first { y } else { self.norm.record(tape, y)? }, beside))
+        graph: &mut Graph,
+        x: Node,
+        part: impl FnOnce(&mut Graph, Node) -> Result<(Node, T), Error>,
+    ) -> Result<(Node, T), Error> {
+        let input = if self.norm_first { self.norm.forward(graph, x)? } else { x };
+        let (y, beside) = part(graph, input)?;
+        Ok((if self.norm_first { y } else { self.norm.forward(graph, y)? }, beside))
     }
 }
 
@@ -88,7 +88,7 @@ pub struct EncoderLayer {
 impl EncoderLayer {
     /// From a state dict as `torch.nn.TransformerEncoderLayer` has it: `self_attn.*`, `linear1`, `linear2`, `norm1`, `norm2`, each after
     /// `prefix`.
-    pub fn load(weights: &mut Weights<'_>, prefix: &str, config: &LayerConfig) -> Result<Self, Error> {
+    pub fn load(weights: &mut StateDict<'_>, prefix: &str, config: &LayerConfig) -> Result<Self, Error> {
         let LayerConfig { embed_dim, heads, ff_dim, activation, .. } = *config;
         let name = |part: &str| format!("{prefix}{part}");
         let attention = MultiHeadAttention::load(weights, &name("self_attn."), Heads::new(embed_dim, heads))?;
@@ -110,14 +110,14 @@ impl EncoderLayer {
         Self { attention, feed_forward, norms: norms.map(|norm| Wrapped { norm, norm_first }) }
     }
 
-    /// Adds the layer to the tape: `x [batch * len, embed_dim]`, and out alike.
-    pub fn record(&self, tape: &mut Tape, x: Value, sight: &CallOptions) -> Result<Attended, Error> {
+    /// Adds the layer to the graph: `x [batch * len, embed_dim]`, and out alike.
+    pub fn forward(&self, graph: &mut Graph, x: Node, options: &CallOptions) -> Result<Attended, Error> {
         let [first, second] = &self.norms;
-        let (x, attended) = first.around(tape, x, |tape, y| {
-            let attended = self.attention.record(tape, [y; 3], sight, Some(x))?;
+        let (x, attended) = first.around(graph, x, |graph, y| {
+            let attended = self.attention.forward(graph, [y; 3], options, Some(x))?;
             Ok((attended.out, attended))
         })?;
-        let (out, ()) = second.around(tape, x, |tape, y| Ok((self.feed_forward.record(tape, y, Some(x))?, ())))?;
+        let (out, ()) = second.around(graph, x, |graph, y| Ok((self.feed_forward.forward(graph, y, Some(x))?, ())))?;
         Ok(Attended { out, ..attended })
     }
 }
@@ -131,7 +131,7 @@ pub struct Encoder {
 
 impl Encoder {
     /// From a state dict as `torch.nn.TransformerEncoder` has it: `layers.0.*` and so on, `norm` if it is there.
-    pub fn load(weights: &mut Weights<'_>, prefix: &str, layers: u32, config: &LayerConfig) -> Result<Self, Error> {
+    pub fn load(weights: &mut StateDict<'_>, prefix: &str, layers: u32, config: &LayerConfig) -> Result<Self, Error> {
         let layer = |n: u32| EncoderLayer::load(weights, &format!("{prefix}layers.{n}."), config);
         let layers = (0..layers).map(layer).collect::<Result<_, _>>()?;
         Ok(Self { layers, norm: final_norm(weights, prefix, config)? })
@@ -149,22 +149,27 @@ impl Encoder {
         self.layers.len()
     }
 
-    /// Adds all layers to the tape; gives the output `[batch * len, embed_dim]`, and what each layer gave.
-    pub fn record(&self, tape: &mut Tape, mut x: Value, sight: &CallOptions) -> Result<(Value, Vec<Attended>), Error> {
+    /// Adds all layers to the graph; gives the output `[batch * len, embed_dim]`, and what each layer gave.
+    pub fn forward(
+        &self,
+        graph: &mut Graph,
+        mut x: Node,
+        options: &CallOptions,
+    ) -> Result<(Node, Vec<Attended>), Error> {
         let mut all = Vec::new();
         for layer in &self.layers {
-            let attended = layer.record(tape, x, sight)?;
+            let attended = layer.forward(graph, x, options)?;
             x = attended.out;
             all.push(attended);
         }
-        let out = self.norm.as_ref().map_or(Ok(x), |norm| norm.record(tape, x))?;
+        let out = self.norm.as_ref().map_or(Ok(x), |norm| norm.forward(graph, x))?;
         Ok((out, all))
     }
 }
 
 /// The norm after all layers, where the file has it.
 pub(super) fn final_norm(
-    weights: &mut Weights<'_>,
+    weights: &mut StateDict<'_>,
     prefix: &str,
     config: &LayerConfig,
 ) -> Result<Option<LayerNorm>, Error> {

@@ -3,9 +3,9 @@
 use crate::{
     error::Error,
     nn::{
+        graph::{Graph, Node},
         layers::Linear,
-        tape::{Tape, Value},
-        weights::Weights,
+        state_dict::StateDict,
     },
     problem::{
         attention::{
@@ -14,7 +14,7 @@ use crate::{
             spec::Spec,
         },
         linear::Activation,
-        rope::{Angles, Rope, Rotary},
+        rope::{Angles, Rotary},
     },
     tensor::{Tensor, dtype::DType, layout::Order},
 };
@@ -36,11 +36,11 @@ pub struct GroupedHeads {
 #[derive(Clone, Copy, Debug)]
 pub struct GroupedCache {
     /// Keys `[batch, kv_heads, capacity, head_dim]`, as `[batch * kv_heads * capacity, head_dim]`.
-    pub keys: Value,
+    pub keys: Node,
     /// Values, alike.
-    pub values: Value,
+    pub values: Node,
     /// Tokens that each batch item has so far, `[1, batch]` u32.
-    pub lens: Value,
+    pub lens: Node,
 }
 
 /// Projections to heads, rotary embedding of queries and keys, causal attention over a cache, and a projection back.
@@ -57,7 +57,7 @@ pub struct GroupedQueryAttention {
 impl GroupedQueryAttention {
     /// From a state dict with `q_proj`, `k_proj`, `v_proj` and `o_proj`, each after `prefix`. `rotary` says which elements turn; its angles must be
     /// [`Angles::Appended`].
-    pub fn load(weights: &mut Weights<'_>, prefix: &str, sizes: GroupedHeads, rotary: Rotary) -> Result<Self, Error> {
+    pub fn load(weights: &mut StateDict<'_>, prefix: &str, sizes: GroupedHeads, rotary: Rotary) -> Result<Self, Error> {
         if !matches!(rotary.angles, Angles::Appended { .. }) {
             return Err(Error::Conflict { a: "a cache", b: "angles other than those of appended keys" });
         }
@@ -78,37 +78,33 @@ impl GroupedQueryAttention {
 
     /// Room for `capacity` tokens of each batch item.
     #[must_use]
-    pub fn cache(&self, tape: &mut Tape, [batch, capacity]: [u32; 2]) -> GroupedCache {
+    pub fn cache(&self, graph: &mut Graph, [batch, capacity]: [u32; 2]) -> GroupedCache {
         let rows = batch.saturating_mul(self.sizes.kv_heads).saturating_mul(capacity);
-        let mut room = || tape.input(rows, self.sizes.head_dim, DType::F32);
-        GroupedCache { keys: room(), values: room(), lens: tape.input(1, batch, DType::U32) }
+        let mut room = || graph.input(rows, self.sizes.head_dim, DType::F32);
+        GroupedCache { keys: room(), values: room(), lens: graph.input(1, batch, DType::U32) }
     }
 
-    /// Adds the next `len` tokens of each batch item to the tape: `x [batch * len, embed_dim]`, appended behind the tokens that the cache
+    /// Adds the next `len` tokens of each batch item to the graph: `x [batch * len, embed_dim]`, appended behind the tokens that the cache
     /// has. `angles` are cosines and sines `[positions, rotary dim / 2]`. What is given as `residual` is added to the output.
-    pub fn record(
+    pub fn forward(
         &self,
-        tape: &mut Tape,
-        x: Value,
-        (cache, angles): (&GroupedCache, [Value; 2]),
-        residual: Option<Value>,
-    ) -> Result<Value, Error> {
+        graph: &mut Graph,
+        x: Node,
+        (cache, angles): (&GroupedCache, [Node; 2]),
+        residual: Option<Node>,
+    ) -> Result<Node, Error> {
         let GroupedHeads { heads, kv_heads, head_dim, .. } = self.sizes;
         let batch = cache.lens.width;
         let (len, capacity) = (x.rows / batch.max(1), cache.keys.rows / (batch * kv_heads).max(1));
         x.check("x", batch * len, self.q.inputs)?;
-        let [q, k, v] = [&self.q, &self.k, &self.v].map(|linear| linear.record(tape, x, Activation::None, None));
+        let [q, k, v] = [&self.q, &self.k, &self.v].map(|linear| linear.forward(graph, x, Activation::None, None));
         let (q, k, v) = (q?, k?, v?);
-        let turned = tape.value(x.rows, heads * head_dim, DType::F32);
-        let [cos, sin] = [(Tensor::Cos, angles[0]), (Tensor::Sin, angles[1])];
-        let lens = (Tensor::KvLens, cache.lens);
-        let rope = Rope::new([batch, heads, len, head_dim], self.rotary).order(Order::Bshd);
-        tape.step(rope, &[(Tensor::Q, q), (Tensor::Out, turned), cos, sin, lens]);
-        let mixed = tape.value(x.rows, heads * head_dim, DType::F32);
-        let over = [(Tensor::Q, turned), (Tensor::K, cache.keys), (Tensor::V, cache.values), (Tensor::Out, mixed)];
-        let new = [(Tensor::NewK, k), (Tensor::NewV, v), lens, cos, sin];
-        tape.step(self.spec([batch, len, capacity]), &[over.as_slice(), &new].concat());
-        self.out.record(tape, mixed, Activation::None, residual)
+        let mixed = graph.node(x.rows, heads * head_dim, DType::F32);
+        let over = [(Tensor::Q, q), (Tensor::K, cache.keys), (Tensor::V, cache.values), (Tensor::Out, mixed)];
+        let angles = [(Tensor::Cos, angles[0]), (Tensor::Sin, angles[1])];
+        let new = [(Tensor::NewK, k), (Tensor::NewV, v), (Tensor::KvLens, cache.lens), angles[0], angles[1]];
+        graph.add(self.spec([batch, len, capacity]), &[over.as_slice(), &new].concat());
+        self.out.forward(graph, mixed, Activation::None, residual)
     }
 
     /// Attention of new tokens over the cache: tokens beside each other in x, heads one after the other in the cache.
@@ -119,13 +115,4 @@ impl GroupedQueryAttention {
         let spec = Spec::new(shape).order(Order::Bshd).k_layout(dense).v_layout(dense);
         spec.mask(Mask::causal()).align(Align::End).append_rotated(q_len, self.rotary)
     }
-}
-
-/// Cosines and sines of rotary embedding, `[positions, dim / 2]` each: the angle of pair `n` at a position is
-/// `position / base^(2n / dim)` (Su et al. 2021, section 3.2.2; base 10000 there).
-#[must_use]
-pub fn rotary_angles(positions: u32, dim: u32, base: f64) -> [Vec<f32>; 2] {
-    let angle = |position: u32, n: u32| f64::from(position) / base.powf(2.0 * f64::from(n) / f64::from(dim));
-    let angles: Vec<f64> = (0..positions).flat_map(|position| (0..dim / 2).map(move |n| angle(position, n))).collect();
-    [f64::cos, f64::sin].map(|of| angles.iter().map(|&angle| of(angle) as f32).collect())
 }

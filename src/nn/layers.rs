@@ -3,8 +3,8 @@
 use crate::{
     error::Error,
     nn::{
-        tape::{Tape, Value},
-        weights::{Parameter, Weights},
+        graph::{Graph, Node},
+        state_dict::{Parameter, StateDict},
     },
     problem::{
         embed::Embed,
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Linear {
     weight: Parameter,
-    shift: Option<Parameter>,
+    bias: Option<Parameter>,
     /// Elements of a row of x.
     pub inputs: u32,
     /// Elements of a row of y.
@@ -27,55 +27,55 @@ pub struct Linear {
 
 impl Linear {
     /// `NAME.weight [outputs, inputs]` and, if the file has it, `NAME.bias [outputs]`.
-    pub fn load(weights: &mut Weights<'_>, name: &str, outputs: u32, inputs: u32) -> Result<Self, Error> {
+    pub fn load(weights: &mut StateDict<'_>, name: &str, outputs: u32, inputs: u32) -> Result<Self, Error> {
         Self::named(weights, &format!("{name}.weight"), &format!("{name}.bias"), [outputs, inputs])
     }
 
     /// The same by whole names.
     pub(super) fn named(
-        weights: &mut Weights<'_>,
+        weights: &mut StateDict<'_>,
         weight: &str,
-        shift: &str,
+        bias: &str,
         [outputs, inputs]: [u32; 2],
     ) -> Result<Self, Error> {
         let weight = weights.take(weight, &[outputs, inputs])?;
-        let shift = if weights.has(shift) { Some(weights.vector(shift, outputs)?) } else { None };
-        Ok(Self { weight, shift, inputs, outputs })
+        let bias = if weights.has(bias) { Some(weights.vector(bias, outputs)?) } else { None };
+        Ok(Self { weight, bias, inputs, outputs })
     }
 
-    /// Of parameters that were taken or made elsewhere: `weight [outputs, inputs]`, `shift [outputs]` in f32.
+    /// Of parameters that were taken or made elsewhere: `weight [outputs, inputs]`, `bias [outputs]` in f32.
     #[must_use]
-    pub fn of(weight: Parameter, shift: Option<Parameter>, [outputs, inputs]: [u32; 2]) -> Self {
-        Self { weight, shift, inputs, outputs }
+    pub fn of(weight: Parameter, bias: Option<Parameter>, [outputs, inputs]: [u32; 2]) -> Self {
+        Self { weight, bias, inputs, outputs }
     }
 
-    /// Adds `activation(x Wᵀ + b) + residual` to the tape.
-    pub fn record(
+    /// Adds `activation(x Wᵀ + b) + residual` to the graph.
+    pub fn forward(
         &self,
-        tape: &mut Tape,
-        x: Value,
+        graph: &mut Graph,
+        x: Node,
         activation: Activation,
-        residual: Option<Value>,
-    ) -> Result<Value, Error> {
+        residual: Option<Node>,
+    ) -> Result<Node, Error> {
         x.check("x", x.rows, self.inputs)?;
         let mut product = Product::new(x.rows, self.inputs, self.outputs).activation(activation);
-        let out = tape.value(x.rows, self.outputs, DType::F32);
+        let out = graph.node(x.rows, self.outputs, DType::F32);
         let mut bound = vec![(Tensor::X, x), (Tensor::Out, out)];
         if let Some(residual) = residual {
             residual.check("residual", x.rows, self.outputs)?;
             product = product.residual();
             bound.push((Tensor::Residual, residual));
         }
-        self.step(tape, product.x_type(x.dtype), bound);
+        self.step(graph, product.x_type(x.dtype), bound);
         Ok(out)
     }
 
     /// Rows `from..from + rows` of x into those of `out` from `to` on: `[.., outputs]` f32, which others may write in part.
-    pub(super) fn record_into(
+    pub(super) fn forward_into(
         &self,
-        tape: &mut Tape,
-        (x, from): (Value, u32),
-        (out, to): (Value, u32),
+        graph: &mut Graph,
+        (x, from): (Node, u32),
+        (out, to): (Node, u32),
         rows: u32,
     ) -> Result<(), Error> {
         x.check("x", x.rows, self.inputs)?;
@@ -87,28 +87,28 @@ impl Linear {
         };
         let product = Product::new(rows, self.inputs, self.outputs).x_type(x.dtype);
         let product = product.x_layout(at(from, self.inputs)).out_layout(at(to, self.outputs));
-        self.step(tape, product, vec![(Tensor::X, x), (Tensor::Out, out)]);
+        self.step(graph, product, vec![(Tensor::X, x), (Tensor::Out, out)]);
         Ok(())
     }
 
     /// Adds a product with the weight, and with what is added to each row.
-    fn step(&self, tape: &mut Tape, mut product: Product, mut bound: Vec<(Tensor, Value)>) {
+    fn step(&self, graph: &mut Graph, mut product: Product, mut bound: Vec<(Tensor, Node)>) {
         product = product.weight_type(self.weight.dtype);
-        let weight = tape.given(self.outputs, self.inputs, self.weight.dtype, &self.weight.buffer);
+        let weight = graph.given(self.outputs, self.inputs, self.weight.dtype, &self.weight.buffer);
         bound.push((Tensor::Weight, weight));
-        if let Some(shift) = &self.shift {
-            product = product.shift();
-            bound.push((Tensor::Shift, tape.given(1, self.outputs, shift.dtype, &shift.buffer)));
+        if let Some(bias) = &self.bias {
+            product = product.bias();
+            bound.push((Tensor::LayerBias, graph.given(1, self.outputs, bias.dtype, &bias.buffer)));
         }
-        tape.step(product, &bound);
+        graph.add(product, &bound);
     }
 }
 
 /// Layer normalisation (Ba et al. 2016).
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    gain: Parameter,
-    shift: Parameter,
+    weight: Parameter,
+    bias: Parameter,
     /// Elements of a row.
     pub dim: u32,
     epsilon: f32,
@@ -116,33 +116,34 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     /// `NAME.weight [dim]` and `NAME.bias [dim]`, or `NAME.gamma` and `NAME.beta` as in old files.
-    pub fn load(weights: &mut Weights<'_>, name: &str, dim: u32, epsilon: f32) -> Result<Self, Error> {
+    pub fn load(weights: &mut StateDict<'_>, name: &str, dim: u32, epsilon: f32) -> Result<Self, Error> {
         let old = weights.has(&format!("{name}.gamma"));
-        let [gain, shift] = if old { ["gamma", "beta"] } else { ["weight", "bias"] };
+        let [weight, bias] = if old { ["gamma", "beta"] } else { ["weight", "bias"] };
         let mut vector = |part: &str| weights.vector(&format!("{name}.{part}"), dim);
-        Ok(Self { gain: vector(gain)?, shift: vector(shift)?, dim, epsilon })
+        Ok(Self { weight: vector(weight)?, bias: vector(bias)?, dim, epsilon })
     }
 
-    /// Adds the norm of each row to the tape.
-    pub fn record(&self, tape: &mut Tape, x: Value) -> Result<Value, Error> {
-        self.record_sum(tape, x, None)
+    /// Adds the norm of each row to the graph.
+    pub fn forward(&self, graph: &mut Graph, x: Node) -> Result<Node, Error> {
+        self.forward_sum(graph, x, None)
     }
 
     /// The norm of `x + other`, where there is such: `[rows, dim]`, or `[1, dim]` for all rows.
-    pub fn record_sum(&self, tape: &mut Tape, x: Value, other: Option<Value>) -> Result<Value, Error> {
+    pub fn forward_sum(&self, graph: &mut Graph, x: Node, other: Option<Node>) -> Result<Node, Error> {
         x.check("x", x.rows, self.dim)?;
-        let gain = tape.given(1, self.dim, self.gain.dtype, &self.gain.buffer);
-        let shift = tape.given(1, self.dim, self.shift.dtype, &self.shift.buffer);
-        let out = tape.value(x.rows, self.dim, DType::F32);
+        let weight = graph.given(1, self.dim, self.weight.dtype, &self.weight.buffer);
+        let bias = graph.given(1, self.dim, self.bias.dtype, &self.bias.buffer);
+        let out = graph.node(x.rows, self.dim, DType::F32);
         let mut norm = Norm::layer(x.rows, self.dim, self.epsilon).x_type(x.dtype);
-        let mut bound = vec![(Tensor::X, x), (Tensor::Gain, gain), (Tensor::Shift, shift), (Tensor::Out, out)];
+        let mut bound =
+            vec![(Tensor::X, x), (Tensor::NormWeight, weight), (Tensor::LayerBias, bias), (Tensor::Out, out)];
         if let Some(other) = other {
             other.check("other", if other.rows == 1 { 1 } else { x.rows }, self.dim)?;
             let row = if other.rows == 1 { 0 } else { self.dim.into() };
             norm = norm.residual().residual_layout(Layout { offset: 0, batch: 0, head: 0, row });
             bound.push((Tensor::Residual, other));
         }
-        tape.step(norm, &bound);
+        graph.add(norm, &bound);
         Ok(out)
     }
 }
@@ -167,13 +168,13 @@ struct Positions {
 
 impl Embedding {
     /// `NAME.weight [count, dim]`, without positions.
-    pub fn load(weights: &mut Weights<'_>, name: &str, count: u32, dim: u32) -> Result<Self, Error> {
+    pub fn load(weights: &mut StateDict<'_>, name: &str, count: u32, dim: u32) -> Result<Self, Error> {
         let table = weights.take(&format!("{name}.weight"), &[count, dim])?;
         Ok(Self { table, count, dim, positions: None })
     }
 
     /// Adds row `first + i` of `NAME.weight [positions, dim]` to token `i` of each sequence: learned positions.
-    pub fn learned(mut self, weights: &mut Weights<'_>, name: &str, [count, first]: [u32; 2]) -> Result<Self, Error> {
+    pub fn learned(mut self, weights: &mut StateDict<'_>, name: &str, [count, first]: [u32; 2]) -> Result<Self, Error> {
         let table = weights.take(&format!("{name}.weight"), &[count, self.dim])?;
         if table.dtype != self.table.dtype {
             return Err(Error::Conflict { a: "an embedding", b: "positions of another type" });
@@ -183,39 +184,39 @@ impl Embedding {
     }
 
     /// Adds [`sinusoids`] to the tokens of each sequence, of up to `count` tokens.
-    pub fn sinusoidal(mut self, weights: &Weights<'_>, count: u32) -> Result<Self, Error> {
+    pub fn sinusoidal(mut self, weights: &StateDict<'_>, count: u32) -> Result<Self, Error> {
         let numbers = sinusoids(count, self.dim);
         let table = weights.constant("positions", &numbers, self.table.dtype)?;
         self.positions = Some(Positions { table, count, first: 0 });
         Ok(self)
     }
 
-    /// Adds the rows of `ids [1, rows]` u32 to the tape, which are sequences of `len` tokens one behind the other: `[rows, dim]`. More tokens
-    /// than there are positions are refused when the tape is finished.
-    pub fn record(&self, tape: &mut Tape, ids: Value, len: u32) -> Value {
+    /// Adds the rows of `ids [1, rows]` u32 to the graph, which are sequences of `len` tokens one behind the other: `[rows, dim]`. More tokens
+    /// than there are positions are refused when the graph is finished.
+    pub fn forward(&self, graph: &mut Graph, ids: Node, len: u32) -> Node {
         let positions = self.positions.as_ref().map(|positions| {
             let Positions { table, count, first } = positions;
-            (tape.given(*count, self.dim, table.dtype, &table.buffer), [*count, *first, len])
+            (graph.given(*count, self.dim, table.dtype, &table.buffer), [*count, *first, len])
         });
-        self.step(tape, ids, positions)
+        self.step(graph, ids, positions)
     }
 
     /// The same with one position for all, which the caller writes: `place [1, dim]` in the type of the table.
-    pub fn record_at(&self, tape: &mut Tape, ids: Value, place: Value) -> Value {
-        self.step(tape, ids, Some((place, [1, 0, 1])))
+    pub fn forward_at(&self, graph: &mut Graph, ids: Node, place: Node) -> Node {
+        self.step(graph, ids, Some((place, [1, 0, 1])))
     }
 
-    fn step(&self, tape: &mut Tape, ids: Value, positions: Option<(Value, [u32; 3])>) -> Value {
+    fn step(&self, graph: &mut Graph, ids: Node, positions: Option<(Node, [u32; 3])>) -> Node {
         let rows = ids.width;
-        let table = tape.given(self.count, self.dim, self.table.dtype, &self.table.buffer);
-        let out = tape.value(rows, self.dim, DType::F32);
+        let table = graph.given(self.count, self.dim, self.table.dtype, &self.table.buffer);
+        let out = graph.node(rows, self.dim, DType::F32);
         let mut embed = Embed::new(rows, self.count, self.dim).table_type(self.table.dtype);
         let mut bound = vec![(Tensor::Ids, ids), (Tensor::Table, table), (Tensor::Out, out)];
         if let Some((table, [count, first, period])) = positions {
             embed = embed.positions(count, first, period);
             bound.push((Tensor::Positions, table));
         }
-        tape.step(embed, &bound);
+        graph.add(embed, &bound);
         out
     }
 

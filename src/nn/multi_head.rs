@@ -4,10 +4,10 @@ use crate::{
     error::Error,
     inspect::{self, heads::Head},
     nn::{
+        graph::{Graph, Node},
         layers::Linear,
         options::{CallOptions, ReturnWeights},
-        tape::{Tape, Value},
-        weights::Weights,
+        state_dict::StateDict,
     },
     problem::{
         attention::{
@@ -63,9 +63,9 @@ impl Heads {
 #[derive(Clone, Debug)]
 pub struct Attended {
     /// `[batch * q_len, embed_dim]`.
-    pub out: Value,
+    pub out: Node,
     /// Where [`CallOptions::weights`] asks for them.
-    pub weights: Option<Value>,
+    pub weights: Option<Node>,
     /// Where [`CallOptions::measured`] asks for them.
     pub measured: Option<Measured>,
 }
@@ -76,9 +76,9 @@ pub struct Measured {
     /// What was measured.
     pub measures: Measures,
     /// `[batch * heads * q_len, 7]`.
-    pub rows: Value,
+    pub rows: Node,
     /// `[batch * heads, kv_len]`.
-    pub received: Value,
+    pub received: Node,
 }
 
 impl Measured {
@@ -106,7 +106,7 @@ impl MultiHeadAttention {
     /// From a state dict: `in_proj_weight [3 embed_dim, embed_dim]`, or `q_proj_weight`, `k_proj_weight [embed_dim, kdim]` and
     /// `v_proj_weight [embed_dim, vdim]` where those differ; `in_proj_bias [3 embed_dim]` or none; `out_proj.weight` and `out_proj.bias`.
     /// `prefix` stands before the names, such as `self_attn.`.
-    pub fn load(weights: &mut Weights<'_>, prefix: &str, sizes: Heads) -> Result<Self, Error> {
+    pub fn load(weights: &mut StateDict<'_>, prefix: &str, sizes: Heads) -> Result<Self, Error> {
         sizes.check()?;
         let Heads { embed_dim, kdim, vdim, .. } = sizes;
         let packed = kdim == embed_dim && vdim == embed_dim && !weights.has(&format!("{prefix}q_proj_weight"));
@@ -118,13 +118,13 @@ impl MultiHeadAttention {
                 |name: &str, inputs| weights.take(&format!("{prefix}{name}_proj_weight"), &[embed_dim, inputs]);
             [one("q", embed_dim)?, one("k", kdim)?, one("v", vdim)?]
         };
-        let [q_shift, k_shift, v_shift] = match weights.has(&bias) {
+        let [q_bias, k_bias, v_bias] = match weights.has(&bias) {
             true => weights.vectors(&bias, 3 * embed_dim)?.map(Some),
             false => [None, None, None],
         };
-        let linear = |weight, shift, inputs| Linear::of(weight, shift, [embed_dim, inputs]);
+        let linear = |weight, bias, inputs| Linear::of(weight, bias, [embed_dim, inputs]);
         let out = Linear::load(weights, &format!("{prefix}out_proj"), embed_dim, embed_dim)?;
-        let (q, k, v) = (linear(q, q_shift, embed_dim), linear(k, k_shift, kdim), linear(v, v_shift, vdim));
+        let (q, k, v) = (linear(q, q_bias, embed_dim), linear(k, k_bias, kdim), linear(v, v_bias, vdim));
         Ok(Self { sizes, q, k, v, out })
     }
 
@@ -134,120 +134,120 @@ impl MultiHeadAttention {
         sizes.check()?;
         for (name, linear) in [("key", &k), ("value", &v)] {
             if linear.outputs != q.outputs {
-                return Err(Error::Value { name, what: "width", got: linear.outputs, wanted: q.outputs });
+                return Err(Error::Node { name, what: "width", got: linear.outputs, wanted: q.outputs });
             }
         }
         Ok(Self { sizes, q, k, v, out })
     }
 
-    /// Adds a call to the tape: `query [batch * q_len, embed_dim]`, `key [batch * kv_len, kdim]`, `value [batch * kv_len, vdim]`. What is
+    /// Adds a call to the graph: `query [batch * q_len, embed_dim]`, `key [batch * kv_len, kdim]`, `value [batch * kv_len, vdim]`. What is
     /// given as `residual` is added to the output.
-    pub fn record(
+    pub fn forward(
         &self,
-        tape: &mut Tape,
-        [query, key, value]: [Value; 3],
-        sight: &CallOptions,
-        residual: Option<Value>,
+        graph: &mut Graph,
+        [query, key, value]: [Node; 3],
+        options: &CallOptions,
+        residual: Option<Node>,
     ) -> Result<Attended, Error> {
-        let kv = self.keys_and_values(tape, [key, value])?;
-        self.record_over(tape, query, kv, sight, residual)
+        let kv = self.keys_and_values(graph, [key, value])?;
+        self.forward_over(graph, query, kv, options, residual)
     }
 
     /// The projections of keys and values, which decoders keep.
-    pub fn keys_and_values(&self, tape: &mut Tape, [key, value]: [Value; 2]) -> Result<[Value; 2], Error> {
+    pub fn keys_and_values(&self, graph: &mut Graph, [key, value]: [Node; 2]) -> Result<[Node; 2], Error> {
         value.check("value", key.rows, self.v.inputs)?;
-        let linear = |linear: &Linear, tape: &mut Tape, x| linear.record(tape, x, Activation::None, None);
-        Ok([linear(&self.k, tape, key)?, linear(&self.v, tape, value)?])
+        let linear = |linear: &Linear, graph: &mut Graph, x| linear.forward(graph, x, Activation::None, None);
+        Ok([linear(&self.k, graph, key)?, linear(&self.v, graph, value)?])
     }
 
-    /// [`record`](Self::record) over several streams in one softmax: text and image patches, for instance, `[batch * len, kdim]` each, that
+    /// [`forward`](Self::forward) over several streams in one softmax: text and image patches, for instance, `[batch * len, kdim]` each, that
     /// serve as keys and as values. Their projections are written beside each other, so that nothing is copied; with `own`, each stream has
     /// projections of its own. Masks count the keys of all streams of a batch item, one stream after the other.
-    pub fn record_streams(
+    pub fn forward_streams(
         &self,
-        tape: &mut Tape,
-        query: Value,
-        (streams, own): (&[Value], Option<&[[Linear; 2]]>),
-        sight: &CallOptions,
-        residual: Option<Value>,
+        graph: &mut Graph,
+        query: Node,
+        (streams, own): (&[Node], Option<&[[Linear; 2]]>),
+        options: &CallOptions,
+        residual: Option<Node>,
     ) -> Result<Attended, Error> {
         if let Some(own) = own.filter(|own| own.len() != streams.len()) {
             return Err(Error::Input { name: "projections", got: own.len(), needs: streams.len() });
         }
-        let lens = streams.iter().map(|stream| sight.len("stream", stream.rows)).collect::<Result<Vec<_>, _>>()?;
+        let lens = streams.iter().map(|stream| options.len("stream", stream.rows)).collect::<Result<Vec<_>, _>>()?;
         let total: u32 = lens.iter().sum();
         if total == 0 {
             return Err(Error::Zero { name: "the number of streams" });
         }
-        let kv = [0, 1].map(|_| tape.value(sight.batch * total, self.sizes.embed_dim, DType::F32));
+        let kv = [0, 1].map(|_| graph.node(options.batch * total, self.sizes.embed_dim, DType::F32));
         for (which, out) in kv.into_iter().enumerate() {
             let mut start = 0;
             for (n, (&stream, &len)) in streams.iter().zip(&lens).enumerate() {
                 let linear = own.map_or([&self.k, &self.v][which], |own| &own[n][which]);
-                for item in 0..sight.batch {
-                    linear.record_into(tape, (stream, item * len), (out, item * total + start), len)?;
+                for item in 0..options.batch {
+                    linear.forward_into(graph, (stream, item * len), (out, item * total + start), len)?;
                 }
                 start += len;
             }
         }
-        self.record_over(tape, query, kv, sight, residual)
+        self.forward_over(graph, query, kv, options, residual)
     }
 
-    /// [`record`](Self::record) over keys and values that are already projected.
-    pub fn record_over(
+    /// [`forward`](Self::forward) over keys and values that are already projected.
+    pub fn forward_over(
         &self,
-        tape: &mut Tape,
-        query: Value,
-        [k, v]: [Value; 2],
-        sight: &CallOptions,
-        residual: Option<Value>,
+        graph: &mut Graph,
+        query: Node,
+        [k, v]: [Node; 2],
+        options: &CallOptions,
+        residual: Option<Node>,
     ) -> Result<Attended, Error> {
-        let (q_len, kv_len) = (sight.len("query", query.rows)?, sight.len("key", k.rows)?);
-        let q = self.q.record(tape, query, Activation::None, None)?;
-        let mixed = tape.value(query.rows, self.sizes.embed_dim, DType::F32);
-        let (mut spec, mut masks) = (self.spec([sight.batch, q_len, kv_len]), Vec::new());
-        if sight.causal {
+        let (q_len, kv_len) = (options.len("query", query.rows)?, options.len("key", k.rows)?);
+        let q = self.q.forward(graph, query, Activation::None, None)?;
+        let mixed = graph.node(query.rows, self.sizes.embed_dim, DType::F32);
+        let (mut spec, mut masks) = (self.spec([options.batch, q_len, kv_len]), Vec::new());
+        if options.causal {
             spec = spec.mask(Mask::causal()).align(Align::Start);
         }
-        if let Some(ignored) = &sight.padding {
+        if let Some(ignored) = &options.padding {
             check_len("key_padding_mask", ignored.len(), u64::from(k.rows))?;
             let keep: Vec<u8> = ignored.iter().map(|&ignored| u8::from(!ignored)).collect();
             spec = spec.keep(Layout { offset: 0, batch: kv_len.into(), head: 0, row: 0 }, kv_len);
-            masks.push((Tensor::Keep, tape.constant(sight.batch, kv_len, DType::Bool, &keep)));
+            masks.push((Tensor::Keep, graph.constant(options.batch, kv_len, DType::Bool, &keep)));
         }
-        if let Some(added) = &sight.added {
+        if let Some(added) = &options.added {
             let pairs = u64::from(q_len) * u64::from(kv_len);
-            let stacks = u64::from(sight.batch) * u64::from(self.sizes.heads);
+            let stacks = u64::from(options.batch) * u64::from(self.sizes.heads);
             let stacked = added.len() as u64 != pairs;
             check_len("attn_mask", added.len(), if stacked { stacks * pairs } else { pairs })?;
             let (head, row) = (if stacked { pairs } else { 0 }, kv_len.into());
             spec = spec.bias(Layout { offset: 0, batch: head * u64::from(self.sizes.heads), head, row }, kv_len);
             let rows = if stacked { stacks as u32 * q_len } else { q_len };
-            masks.push((Tensor::Bias, tape.constant(rows, kv_len, DType::F32, added)));
+            masks.push((Tensor::Bias, graph.constant(rows, kv_len, DType::F32, added)));
         }
         let scored = [vec![(Tensor::Q, q), (Tensor::K, k)], masks].concat();
-        let weights = attend(tape, &spec, (&scored, [v, mixed]), sight.weights);
-        let measured = sight.measured.then(|| measure(tape, &spec, &scored));
-        Ok(Attended { out: self.out.record(tape, mixed, Activation::None, residual)?, weights, measured })
+        let weights = attend(graph, &spec, (&scored, [v, mixed]), options.weights);
+        let measured = options.measured.then(|| measure(graph, &spec, &scored));
+        Ok(Attended { out: self.out.forward(graph, mixed, Activation::None, residual)?, weights, measured })
     }
 
     /// Attention of the next token of each batch item, `query [batch, embed_dim]`, over those before it: its key and value are appended
     /// to the cache `[batch * capacity, embed_dim]` of each, behind the `lens [batch]` u32 tokens that the device finds there.
-    pub fn record_next(
+    pub fn forward_next(
         &self,
-        tape: &mut Tape,
-        query: Value,
-        (cache, lens): ([Value; 2], Value),
-        residual: Value,
-    ) -> Result<Value, Error> {
+        graph: &mut Graph,
+        query: Node,
+        (cache, lens): ([Node; 2], Node),
+        residual: Node,
+    ) -> Result<Node, Error> {
         let (batch, capacity) = (query.rows, cache[0].rows / query.rows.max(1));
-        let [k, v] = self.keys_and_values(tape, [query; 2])?;
-        let q = self.q.record(tape, query, Activation::None, None)?;
-        let mixed = tape.value(batch, self.sizes.embed_dim, DType::F32);
+        let [k, v] = self.keys_and_values(graph, [query; 2])?;
+        let q = self.q.forward(graph, query, Activation::None, None)?;
+        let mixed = graph.node(batch, self.sizes.embed_dim, DType::F32);
         let over = [(Tensor::Q, q), (Tensor::K, cache[0]), (Tensor::V, cache[1]), (Tensor::Out, mixed)];
         let next = [(Tensor::NewK, k), (Tensor::NewV, v), (Tensor::KvLens, lens)];
-        tape.step(self.spec([batch, 1, capacity]).append(1), &[over.as_slice(), &next].concat());
-        self.out.record(tape, mixed, Activation::None, Some(residual))
+        graph.add(self.spec([batch, 1, capacity]).append(1), &[over.as_slice(), &next].concat());
+        self.out.forward(graph, mixed, Activation::None, Some(residual))
     }
 
     /// Elements of a query and of an output.
@@ -266,40 +266,40 @@ impl MultiHeadAttention {
 
 /// Adds the attention, and the weights that are asked for.
 fn attend(
-    tape: &mut Tape,
+    graph: &mut Graph,
     spec: &Spec,
-    (scored, [v, mixed]): (&[(Tensor, Value)], [Value; 2]),
+    (scored, [v, mixed]): (&[(Tensor, Node)], [Node; 2]),
     give: ReturnWeights,
-) -> Option<Value> {
+) -> Option<Node> {
     let Shape { batch, q_heads, q_len, kv_len, .. } = *spec.shape();
     let all = [scored, &[(Tensor::V, v), (Tensor::Out, mixed)]].concat();
     match give {
         ReturnWeights::None => {
-            tape.step(spec, &all);
+            graph.add(spec, &all);
             None
         }
         ReturnWeights::EachHead => {
-            let weights = tape.value(batch * q_heads * q_len, kv_len, DType::F32);
-            tape.step(spec.clone().weights(), &[all.as_slice(), &[(Tensor::Weights, weights)]].concat());
+            let weights = graph.node(batch * q_heads * q_len, kv_len, DType::F32);
+            graph.add(spec.clone().weights(), &[all.as_slice(), &[(Tensor::Weights, weights)]].concat());
             Some(weights)
         }
         ReturnWeights::Mean => {
-            let mean = tape.value(batch * q_len, kv_len, DType::F32);
-            tape.step(spec, &all);
+            let mean = graph.node(batch * q_len, kv_len, DType::F32);
+            graph.add(spec, &all);
             let measures = Measures::of(spec).map(q_len, kv_len, Pool::Sum, MapOf::AllHeads);
-            tape.step(measures, &[scored, &[(Tensor::Map, mean)]].concat());
+            graph.add(measures, &[scored, &[(Tensor::Map, mean)]].concat());
             Some(mean)
         }
     }
 }
 
 /// Adds the measures of an attention.
-fn measure(tape: &mut Tape, spec: &Spec, scored: &[(Tensor, Value)]) -> Measured {
+fn measure(graph: &mut Graph, spec: &Spec, scored: &[(Tensor, Node)]) -> Measured {
     let Shape { batch, q_heads, q_len, kv_len, .. } = *spec.shape();
     let measures = Measures::of(spec).rows().received();
-    let rows = tape.value(batch * q_heads * q_len, ROW_MEASURES, DType::F32);
-    let received = tape.value(batch * q_heads, kv_len, DType::F32);
-    tape.step(&measures, &[scored, &[(Tensor::RowMeasures, rows), (Tensor::Received, received)]].concat());
+    let rows = graph.node(batch * q_heads * q_len, ROW_MEASURES, DType::F32);
+    let received = graph.node(batch * q_heads, kv_len, DType::F32);
+    graph.add(&measures, &[scored, &[(Tensor::RowMeasures, rows), (Tensor::Received, received)]].concat());
     Measured { measures, rows, received }
 }
 

@@ -78,8 +78,7 @@ impl CallOptions {
             return Err(Error::Zero { name: "batch" });
         }
         if rows == 0 || !rows.is_multiple_of(self.batch) {
-            let wanted = rows.next_multiple_of(self.batch).max(self.batch);
-            return Err(Error::Value { name, what: "rows", got: rows, wanted });
+            return Err(Error::Batch { name, rows, batch: self.batch });
         }
         Ok(rows / self.batch)
     }

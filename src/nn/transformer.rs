@@ -6,11 +6,11 @@ use crate::{
     nn::{
         decoder::Decoder,
         encoder::{Encoder, LayerConfig},
+        graph::{Graph, Model, Node},
         layers::{Embedding, Linear, sinusoids},
         multi_head::Attended,
         options::{CallOptions, ReturnWeights},
-        tape::{Forward, Tape, Value},
-        weights::Weights,
+        state_dict::StateDict,
     },
     problem::linear::Activation,
     tensor::dtype::DType,
@@ -46,7 +46,7 @@ pub struct Transformer {
 impl Transformer {
     /// From a state dict with `source_embedding.weight`, `target_embedding.weight`, `encoder.*` and `decoder.*` as `torch.nn.Transformer` has
     /// them, and `generator.*`, each after `prefix`. Positions are sinusoids; the factor on embeddings must be in them.
-    pub fn load(weights: &mut Weights<'_>, prefix: &str, config: &TransformerConfig) -> Result<Self, Error> {
+    pub fn load(weights: &mut StateDict<'_>, prefix: &str, config: &TransformerConfig) -> Result<Self, Error> {
         let (layer, dim) = (&config.layer, config.layer.embed_dim);
         let name = |part: &str| format!("{prefix}{part}");
         let mut table = |part: &str, count| Embedding::load(weights, &name(part), count, dim);
@@ -60,24 +60,24 @@ impl Transformer {
         Ok(Self { source, target, encoder, decoder, generator })
     }
 
-    /// Adds all of it to the tape: `source [batch * len]` and `target [batch * target_len]` u32 tokens to logits
-    /// `[batch * target_len, target_vocabulary]`; and what each decoder layer gave over the source. The sights
+    /// Adds all of it to the graph: `source [batch * len]` and `target [batch * target_len]` u32 tokens to logits
+    /// `[batch * target_len, target_vocabulary]`; and what each decoder layer gave over the source. The options
     /// are of the source, of the target ([`CallOptions::causal`], usually) and of the target on the source.
-    pub fn record(
+    pub fn forward(
         &self,
-        tape: &mut Tape,
-        [source, target]: [Value; 2],
-        sights: [&CallOptions; 3],
-    ) -> Result<(Value, Vec<Attended>), Error> {
-        let memory = self.encode(tape, source, sights[0])?;
-        let x = self.target.record(tape, target, sights[1].len("target", target.width)?);
-        let (x, attended) = self.decoder.record(tape, [x, memory], [sights[1], sights[2]])?;
-        Ok((self.generator.record(tape, x, Activation::None, None)?, attended))
+        graph: &mut Graph,
+        [source, target]: [Node; 2],
+        options: [&CallOptions; 3],
+    ) -> Result<(Node, Vec<Attended>), Error> {
+        let memory = self.encode(graph, source, options[0])?;
+        let x = self.target.forward(graph, target, options[1].len("target", target.width)?);
+        let (x, attended) = self.decoder.forward(graph, [x, memory], [options[1], options[2]])?;
+        Ok((self.generator.forward(graph, x, Activation::None, None)?, attended))
     }
 
-    fn encode(&self, tape: &mut Tape, source: Value, sight: &CallOptions) -> Result<Value, Error> {
-        let x = self.source.record(tape, source, sight.len("source", source.width)?);
-        Ok(self.encoder.record(tape, x, sight)?.0)
+    fn encode(&self, graph: &mut Graph, source: Node, options: &CallOptions) -> Result<Node, Error> {
+        let x = self.source.forward(graph, source, options.len("source", source.width)?);
+        Ok(self.encoder.forward(graph, x, options)?.0)
     }
 
     /// Everything to translate one source of `len` tokens, token by token, up to `capacity` of them. The weights of each decoder layer over
@@ -90,36 +90,36 @@ impl Transformer {
     /// [`generation`](Self::generation) where one cannot block.
     pub async fn generation_async(&self, attention: &Attention, sizes: [u32; 2]) -> Result<Generation, Error> {
         let [len, capacity] = sizes;
-        let mut tape = Tape::new(attention);
-        let source = tape.input(1, len, DType::U32);
-        let memory = self.encode(&mut tape, source, &CallOptions::of(1))?;
-        let caches = self.decoder.caches(&mut tape, memory, [1, capacity])?;
-        let first = tape.steps();
-        let [token, lens] = [tape.input(1, 1, DType::U32), tape.input(1, 1, DType::U32)];
-        let place = tape.input(1, self.target.dim, self.target.dtype());
-        let x = self.target.record_at(&mut tape, token, place);
-        let sight = CallOptions::of(1).weights(ReturnWeights::EachHead);
-        let (x, attended) = self.decoder.record_next(&mut tape, x, (&caches, lens), &sight)?;
-        let logits = self.generator.record(&mut tape, x, Activation::None, None)?;
-        let logits = tape.keep(logits);
-        let weights = attended.into_iter().filter_map(|one| one.weights.map(|weights| tape.keep(weights))).collect();
+        let mut graph = Graph::new(attention);
+        let source = graph.input(1, len, DType::U32);
+        let memory = self.encode(&mut graph, source, &CallOptions::of(1))?;
+        let caches = self.decoder.caches(&mut graph, memory, [1, capacity])?;
+        let first = graph.steps();
+        let [token, lens] = [graph.input(1, 1, DType::U32), graph.input(1, 1, DType::U32)];
+        let place = graph.input(1, self.target.dim, self.target.dtype());
+        let x = self.target.forward_at(&mut graph, token, place);
+        let options = CallOptions::of(1).weights(ReturnWeights::EachHead);
+        let (x, attended) = self.decoder.forward_next(&mut graph, x, (&caches, lens), &options)?;
+        let logits = self.generator.forward(&mut graph, x, Activation::None, None)?;
+        let logits = graph.keep(logits);
+        let weights = attended.into_iter().filter_map(|one| one.weights.map(|weights| graph.keep(weights))).collect();
         let places = sinusoids(capacity, self.target.dim);
         let places = stored_floats(&places, self.target.dtype()).into_owned();
-        let forward = tape.finish_async().await?;
-        Ok(Generation { forward, source, token, lens, place, logits, weights, places, first, capacity, done: 0 })
+        let model = graph.compile_async().await?;
+        Ok(Generation { model, source, token, lens, place, logits, weights, places, first, capacity, done: 0 })
     }
 }
 
 /// A translation in the making: the source encoded once, each token from a row of its own over caches.
 #[derive(Clone, Debug)]
 pub struct Generation {
-    forward: Forward,
-    source: Value,
-    token: Value,
-    lens: Value,
-    place: Value,
-    logits: Value,
-    weights: Vec<Value>,
+    model: Model,
+    source: Node,
+    token: Node,
+    lens: Node,
+    place: Node,
+    logits: Node,
+    weights: Vec<Node>,
     /// The positions of all tokens, as the device holds them.
     places: Vec<u8>,
     /// Where the steps of a token start.
@@ -141,8 +141,8 @@ impl Generation {
             return Err(Error::Input { name: "source", got: source.len(), needs: self.source.width as usize });
         }
         self.done = 0;
-        queue.write_buffer(self.forward.buffer(self.source), 0, bytemuck::cast_slice(source));
-        self.forward.encode_steps(encoder, 0..self.first)
+        queue.write_buffer(self.model.own_buffer(self.source), 0, bytemuck::cast_slice(source));
+        self.model.encode_steps(encoder, 0..self.first)
     }
 
     /// Records the next token: after it is submitted, [`logits`](Self::logits) are of the token that follows. Refused: more than
@@ -154,24 +154,24 @@ impl Generation {
         }
         let row = self.places.len() / self.capacity as usize;
         let place = &self.places[self.done as usize * row..][..row];
-        for (value, bytes) in
+        for (node, bytes) in
             [(self.token, bytemuck::bytes_of(&token)), (self.lens, bytemuck::bytes_of(&self.done)), (self.place, place)]
         {
-            queue.write_buffer(self.forward.buffer(value), 0, bytes);
+            queue.write_buffer(self.model.own_buffer(node), 0, bytes);
         }
         self.done += 1;
-        self.forward.encode_steps(encoder, self.first..self.forward.steps())
+        self.model.encode_steps(encoder, self.first..self.model.steps())
     }
 
     /// Logits of the next token, `[target_vocabulary]` f32.
     #[must_use]
     pub fn logits(&self) -> &wgpu::Buffer {
-        self.forward.buffer(self.logits)
+        self.model.own_buffer(self.logits)
     }
 
     /// Weights of the last token over the source, of each decoder layer: `[heads, len]` f32.
     #[must_use]
     pub fn weights(&self) -> Vec<&wgpu::Buffer> {
-        self.weights.iter().map(|&weights| self.forward.buffer(weights)).collect()
+        self.weights.iter().map(|&weights| self.model.own_buffer(weights)).collect()
     }
 }

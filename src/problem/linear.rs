@@ -29,10 +29,10 @@ pub enum Activation {
 /// A linear layer.
 ///
 /// ```text
-/// out[i, o] = activation(sum over d of x[i, d] * weight[o, d] + shift[o]) + residual[i, o]
+/// out[i, o] = activation(sum over d of x[i, d] * weight[o, d] + bias[o]) + residual[i, o]
 /// ```
 ///
-/// It binds `x [rows, inputs]`, `weight [outputs, inputs]` as frameworks publish it, where asked for `shift [outputs]` f32 and
+/// It binds `x [rows, inputs]`, `weight [outputs, inputs]` as frameworks publish it, where asked for `bias [outputs]` f32 and
 /// `residual [rows, outputs]` of the type of out, and writes `out [rows, outputs]`. Batch items and heads are rows and outputs: `rows` is
 /// `batch * len`, and an out of `heads * dim` is what [`Order::Bshd`](crate::Order::Bshd) reads. Of a [`Layout`] of x, residual or out only
 /// offset and row count. Out and residual must not overlap.
@@ -41,15 +41,15 @@ pub enum Activation {
 ///
 /// ```
 /// use wgpu_attention::{Activation, Linear, Problem};
-/// let up = Linear::new(512, 768, 3072).shift().activation(Activation::Gelu);
-/// let down = Linear::new(512, 3072, 768).shift().residual();
+/// let up = Linear::new(512, 768, 3072).bias().activation(Activation::Gelu);
+/// let down = Linear::new(512, 3072, 768).bias().residual();
 /// assert_eq!((Problem::from(up).check(), Problem::from(down).check()), (Ok(()), Ok(())));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Linear {
     sizes: [u32; 3],
-    has_shift: bool,
+    has_bias: bool,
     has_residual: bool,
     pub(crate) activation: Activation,
     x: Storage,
@@ -66,7 +66,7 @@ impl Linear {
     pub fn new(rows: u32, inputs: u32, outputs: u32) -> Self {
         Self {
             sizes: [rows, inputs, outputs],
-            has_shift: false,
+            has_bias: false,
             has_residual: false,
             activation: Activation::None,
             x: Storage::default(),
@@ -77,9 +77,9 @@ impl Linear {
         }
     }
 
-    /// Adds `shift [outputs]` f32 to each row: what frameworks call the bias of a layer.
-    pub fn shift(mut self) -> Self {
-        self.has_shift = true;
+    /// Adds `bias [outputs]` f32 to each row: what frameworks call the bias of a layer.
+    pub fn bias(mut self) -> Self {
+        self.has_bias = true;
         self
     }
 
@@ -147,7 +147,7 @@ impl Linear {
         match tensor {
             Tensor::X => Some(self.x_view()),
             Tensor::Weight => Some(self.weight_view()),
-            Tensor::Shift => self.has_shift.then(|| View::dense(tensor, [1, 1, 1, outputs], DType::F32)),
+            Tensor::LayerBias => self.has_bias.then(|| View::dense(tensor, [1, 1, 1, outputs], DType::F32)),
             Tensor::Residual => self.has_residual.then(|| residual.view(tensor, [1, 1, rows, outputs])),
             Tensor::Out => Some(self.out_view()),
             _ => None,

@@ -16,8 +16,16 @@ pub(crate) mod values;
 use crate::{
     error::Error,
     problem::{
-        attention::spec::Spec, divergence::Divergence, embed::Embed, linear::Linear, locate::Locate,
-        measures::Measures, merge::Merge, norm::Norm, rope::Rope, values::Inputs,
+        attention::spec::Spec,
+        divergence::Divergence,
+        embed::Embed,
+        linear::Linear,
+        locate::Locate,
+        measures::Measures,
+        merge::Merge,
+        norm::Norm,
+        rope::Rope,
+        values::{Data, Inputs, Outputs},
     },
     tensor::{Tensor, view::View},
 };
@@ -104,6 +112,29 @@ impl Problem {
     }
 }
 
+impl<T> Outputs<T> {
+    /// The rows of one head of one batch item, `[rows, dim]`, of an output of a problem; `None` where there is no such output or head, or
+    /// where its rows do not lie side by side.
+    ///
+    /// ```
+    /// use wgpu_attention::{Inputs, Shape, Spec, Tensor, reference};
+    /// let spec = Spec::new(Shape { batch: 1, q_heads: 2, kv_heads: 1, q_len: 1, kv_len: 2, head_dim: 1, value_dim: 1 }).weights();
+    /// let outputs = reference::attention(&spec, &Inputs::new(&[0.0, 0.0], &[0.0, 0.0], &[1.0, 3.0]));
+    /// assert_eq!(outputs.head(&spec, Tensor::Weights, 0, 1), Some(&[0.5, 0.5][..]));
+    /// ```
+    #[must_use]
+    pub fn head(&self, problem: impl Into<Problem>, tensor: Tensor, batch: u32, head: u32) -> Option<&[T]> {
+        let View { sizes, layout, .. } = problem.into().view(tensor)?;
+        let [batches, heads, rows, dim] = sizes;
+        let side_by_side = rows == 1 || layout.row == u64::from(dim);
+        if batch >= batches || head >= heads || !side_by_side {
+            return None;
+        }
+        let start = layout.offset + u64::from(batch) * layout.batch + u64::from(head) * layout.head;
+        self.get(tensor)?.get(start as usize..)?.get(..rows as usize * dim as usize)
+    }
+}
+
 impl Spec {
     /// Whether this crate can compute it, on a device that is large enough.
     ///
@@ -114,20 +145,24 @@ impl Spec {
 }
 
 impl Inputs<'_> {
-    /// Whether each tensor that the problem reads is given, of the right kind and as long as it reaches, and no other.
+    /// Whether each tensor that the problem reads is given, of the right kind and length, and no other. A dense tensor has exactly its
+    /// elements; one with a layout of its own may be a part of longer data. Starts of packed sequences go up, to at most the rows there are.
     pub fn check(&self, problem: impl Into<Problem>) -> Result<(), Error> {
         let problem = problem.into();
         for view in problem.views().filter(|view| view.is_input()) {
             let (name, needs) = (view.tensor.name(), view.extent()? as usize);
-            let got = match (self.get(view.tensor), view.dtype) {
-                (Some(data), dtype) if data.fits(dtype) => data.len(),
-                (Some(_), dtype) => {
-                    return Err(Error::Type { name, got: dtype.name(), wanted: "of the kind of the data given" });
-                }
-                (None, _) => 0,
-            };
-            if got < needs {
+            let data = self.get(view.tensor).ok_or(Error::MissingInput { name, needs })?;
+            if !data.fits(view.dtype) {
+                return Err(Error::Type { name, got: view.dtype.name(), wanted: "of the kind of the data given" });
+            }
+            let got = data.len();
+            if got < needs || got > needs && view.is_dense() {
                 return Err(Error::Input { name, got, needs });
+            }
+        }
+        for (starts, rows) in [(Tensor::CuQ, Tensor::Q), (Tensor::CuK, Tensor::K)] {
+            if let (Some(Data::Words(words)), Some(rows)) = (self.get(starts), problem.view(rows)) {
+                check_starts(starts.name(), words, rows.sizes[2])?;
             }
         }
         for tensor in Tensor::ALL {
@@ -137,4 +172,16 @@ impl Inputs<'_> {
         }
         Ok(())
     }
+}
+
+/// Each start of a packed sequence is at least the one before, and at most the number of rows.
+fn check_starts(name: &'static str, starts: &[u32], most: u32) -> Result<(), Error> {
+    let mut least = 0;
+    for (index, &got) in starts.iter().enumerate() {
+        if got < least || got > most {
+            return Err(Error::Starts { name, index, got, least, most });
+        }
+        least = got;
+    }
+    Ok(())
 }

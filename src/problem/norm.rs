@@ -17,7 +17,7 @@ pub(crate) enum NormKind {
     Unit,
 }
 
-/// Normalises each row `[dim]` of x, or of `x + residual`; `n` is dim, `g` the gain and `s` the shift.
+/// Normalises each row `[dim]` of x, or of `x + residual`; `n` is dim, `g` the weight and `s` the bias.
 ///
 /// ```text
 /// layer   (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * g + s     Ba et al. 2016
@@ -25,8 +25,8 @@ pub(crate) enum NormKind {
 /// unit    x / max(sqrt(sum(x^2)), epsilon)                                  for cosine attention
 /// ```
 ///
-/// It binds `x [rows, dim]`, where asked for `residual [rows, dim]` of the type of x, `gain [dim]` f32 (layer and rms) and
-/// `shift [dim]` f32 (layer), and writes `out [rows, dim]`. Of a [`Layout`] only offset and row count. The mean comes first and the
+/// It binds `x [rows, dim]`, where asked for `residual [rows, dim]` of the type of x, `weight [dim]` f32 (layer and rms) and
+/// `bias [dim]` f32 (layer), and writes `out [rows, dim]`. Of a [`Layout`] only offset and row count. The mean comes first and the
 /// squares of what is left of it second, both in f32, whose sums must be finite. Out and x must not overlap.
 ///
 /// ```
@@ -48,13 +48,13 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// Layer normalisation with gain and shift (Ba et al. 2016), of dense f32 rows. Rows are at most 2^29, dim at most
+    /// Layer normalisation with weight and bias (Ba et al. 2016), of dense f32 rows. Rows are at most 2^29, dim at most
     /// [`MAX_WIDTH`].
     pub fn layer(rows: u32, dim: u32, epsilon: f32) -> Self {
         Self::new(NormKind::Layer, [rows, dim], epsilon)
     }
 
-    /// Root-mean-square normalisation with gain (Zhang and Sennrich 2019), of dense f32 rows.
+    /// Root-mean-square normalisation with weight (Zhang and Sennrich 2019), of dense f32 rows.
     pub fn rms(rows: u32, dim: u32, epsilon: f32) -> Self {
         Self::new(NormKind::Rms, [rows, dim], epsilon)
     }
@@ -127,8 +127,8 @@ impl Norm {
         match tensor {
             Tensor::X => Some(self.x_view()),
             Tensor::Residual => self.has_residual.then(|| residual.view(tensor, [1, 1, rows, dim])),
-            Tensor::Gain => (self.kind != NormKind::Unit).then(one),
-            Tensor::Shift => (self.kind == NormKind::Layer).then(one),
+            Tensor::NormWeight => (self.kind != NormKind::Unit).then(one),
+            Tensor::LayerBias => (self.kind == NormKind::Layer).then(one),
             Tensor::Out => Some(self.out_view()),
             _ => None,
         }

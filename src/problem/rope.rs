@@ -3,6 +3,7 @@
 use crate::{
     error::Error,
     problem::{
+        attention::shape::Shape,
         limits::{MAX_DIM, MAX_LEN, check_float, check_size},
         setters::{Storage, setters},
     },
@@ -27,7 +28,8 @@ pub enum Pairs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Angles {
     /// Row `lens[b] + i` of tables `[positions, dim / 2]`, with the lengths `[batch]` u32 read on the device: where an append
-    /// puts row `i`. A position past the tables takes their last row.
+    /// puts row `i`. There are at least as many positions as the cache has room for keys; for a [`Rope`], a position past the tables
+    /// takes their last row.
     Appended {
         /// Rows of the tables.
         positions: u32,
@@ -56,6 +58,23 @@ pub struct Rotary {
 }
 
 impl Rotary {
+    /// The tables of cosines and sines, `[positions, dim / 2]` each: the angle of pair `n` at a position is
+    /// `position / base^(2n / dim)` (section 3.2.2 of the paper; base 10000 there).
+    ///
+    /// ```
+    /// use wgpu_attention::{Angles, Pairs, Rotary};
+    /// let rotary = Rotary { dim: 4, pairs: Pairs::Halves, angles: Angles::Appended { positions: 2 } };
+    /// let [cos, sin] = rotary.tables(2, 10000.0);
+    /// assert_eq!((&cos[..2], &sin[2..]), (&[1.0, 1.0][..], &[1f32.sin(), 0.01f32.sin()][..]));
+    /// ```
+    #[must_use]
+    pub fn tables(&self, positions: u32, base: f64) -> [Vec<f32>; 2] {
+        let angle = |position: u32, n: u32| f64::from(position) / base.powf(2.0 * f64::from(n) / f64::from(self.dim));
+        let row = |position: u32| (0..self.dim / 2).map(move |n| angle(position, n));
+        let angles: Vec<f64> = (0..positions).flat_map(row).collect();
+        [f64::cos, f64::sin].map(|of| angles.iter().map(|&angle| of(angle) as f32).collect())
+    }
+
     pub(crate) fn check(&self, head_dim: u32) -> Result<(), Error> {
         let (name, got, max) = ("rotary dim", u64::from(self.dim), u64::from(head_dim));
         if self.dim == 0 {
@@ -70,6 +89,21 @@ impl Rotary {
         match self.angles {
             Angles::Appended { positions: 0 } | Angles::Ids { positions: 0 } => Err(Error::Zero { name: "positions" }),
             Angles::Appended { .. } | Angles::Ids { .. } | Angles::Rows => Ok(()),
+        }
+    }
+
+    /// Whether it can turn what an append of `len` rows adds, and the queries, which are the last of those rows.
+    pub(crate) fn check_append(&self, shape: &Shape, len: u32) -> Result<(), Error> {
+        self.check(shape.head_dim)?;
+        match self.angles {
+            Angles::Ids { .. } | Angles::Rows if shape.q_len > len => {
+                let name = "q_len beside angles for each appended row";
+                Err(Error::TooLarge { name, got: shape.q_len.into(), max: len.into() })
+            }
+            Angles::Appended { positions } if positions < shape.kv_len => {
+                Err(Error::Positions { positions, kv_len: shape.kv_len })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -102,7 +136,7 @@ impl Rotary {
 
 /// Rotary position embedding on its own: reads q `[batch, heads, len, head_dim]`, writes out of the same shape.
 ///
-/// For keys it is part of the append ([`Spec::append_rotated`](crate::Spec::append_rotated)).
+/// An append does it by itself, to keys and queries ([`Spec::append_rotated`](crate::Spec::append_rotated)).
 ///
 /// ```
 /// use wgpu_attention::{Angles, Pairs, Problem, Rope, Rotary};

@@ -1,10 +1,10 @@
 //! Attention as kernels: what lies in the workspace, and which dispatch computes what.
 //!
 //! ```text
-//! append  pack  { classify  forward  (merge)  (classify  scores: weights) } of each piece  (scores: a raw stage)
+//! append  (rotary: queries)  pack  { classify  forward  (merge)  (classify  scores: weights) } of each piece  (scores: a raw stage)
 //! ```
 //!
-//! The workspace holds, one after the other: small inputs packed together; row states of a piece, for each part of the keys and
+//! The workspace holds, one after the other: queries that turn with the keys of an append; small inputs packed together; row states of a piece, for each part of the keys and
 //! for the whole; the classes of a piece's tiles; and, in a binding of its own, the partial outputs of a piece whose keys are cut.
 
 use std::ops::Range;
@@ -81,8 +81,9 @@ impl<'a, 'b> Pieces<'a, 'b> {
         spec: &'a Spec,
         measures: Option<&'a Measures>,
         forward: Forward,
+        turned: u64,
     ) -> Self {
-        let (params, words) = (params(spec), Words::default());
+        let (params, words) = (params(spec), Words { turned, ..Words::default() });
         Self { builder, spec, measures, words, params, small: Vec::new(), forward }
     }
 
@@ -96,7 +97,7 @@ impl<'a, 'b> Pieces<'a, 'b> {
         let mut word = 0;
         for tensor in SMALL {
             let Some(view) = self.view(tensor) else { continue };
-            let place = self.builder.pack(&view, word, self.spec.shared_buffer)?;
+            let place = self.builder.pack(&view, self.words.shared().start, word, self.spec.shared_buffer)?;
             self.small.push((tensor, place));
             word += view.bytes()? / 4;
         }
@@ -123,7 +124,10 @@ impl<'a, 'b> Pieces<'a, 'b> {
         let [b, h, r, k] = [Axis::Batch, Axis::Heads, Axis::Rows, Axis::Keys].map(|axis| Span::Along(axis, 0));
         let [only_h, only_r] = [Span::Along(Axis::Heads, heads.start), Span::Along(Axis::Rows, rows.start)];
         let operand = |&tensor: &Tensor| {
-            let view = self.view(tensor)?;
+            let mut view = self.view(tensor)?;
+            if tensor == Tensor::Q && self.words.turned > 0 {
+                view.tensor = Tensor::Workspace;
+            }
             let slot = if tensor == Tensor::Scores { Tensor::Weights } else { tensor };
             let spans = match tensor {
                 Tensor::K | Tensor::V => [b, Span::Grouped(group), k, Span::Whole],

@@ -40,7 +40,7 @@ impl Builder<'_> {
                 Tensor::Weight => {
                     operand(by_fours(view), [Span::Whole, Span::Along(Axis::Heads, 0), Span::Whole, Span::Whole])
                 }
-                Tensor::Shift => operand(view, [Span::Whole; 4]),
+                Tensor::LayerBias => operand(view, [Span::Whole; 4]),
                 _ => operand(view, ROWS),
             })
             .collect();
@@ -63,7 +63,8 @@ impl Builder<'_> {
     /// A normalisation, in pieces of rows.
     pub(crate) fn norm(&mut self, norm: &Norm) -> Result<(), Error> {
         let kernel = NormKernel::new(norm, self.caps)?;
-        let spans = |tensor| if matches!(tensor, Tensor::Gain | Tensor::Shift) { [Span::Whole; 4] } else { ROWS };
+        let spans =
+            |tensor| if matches!(tensor, Tensor::NormWeight | Tensor::LayerBias) { [Span::Whole; 4] } else { ROWS };
         let operands: Vec<_> = Problem::from(norm).views().map(|view| operand(view, spans(view.tensor))).collect();
         let [rows, dim] = norm.sizes();
         let whole = Region { batch: 0..1, heads: 0..1, rows: 0..rows, keys: 0..1 };

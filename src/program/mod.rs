@@ -39,10 +39,12 @@ impl Program {
 }
 
 fn attention(builder: &mut Builder<'_>, spec: &Spec, choice: Choice, measures: Option<&Measures>) -> Result<(), Error> {
+    let turned = rows::append(builder, spec)?;
+    let spec = &spec.turned_queries();
+    let measures = measures.map(|measures| Measures { spec: spec.clone(), ..measures.clone() });
     let (algorithm, forward, because) = choice.kernel(spec, builder.caps)?;
     (builder.program.algorithm, builder.program.because) = (Some(algorithm), because);
-    rows::append(builder, spec)?;
-    let mut attention = Pieces::new(builder, spec, measures, forward);
+    let mut attention = Pieces::new(builder, spec, measures.as_ref(), forward, turned);
     attention.clear()?;
     attention.pack()?;
     if spec.out || spec.lse || spec.weights {

@@ -32,19 +32,21 @@ impl Builder<'_> {
     /// A rotation alone.
     pub(crate) fn rope(&mut self, rope: &Rope) -> Result<(), Error> {
         let kernel = Kernel::Rotary(RotaryKernel::new(rope, self.caps)?);
-        self.rotate(kernel, [rope.q_view(), rope.out_view()], Some(rope.rotary), |tensor| rope.view(tensor))
+        self.rotate(kernel, [rope.q_view(), rope.out_view()], Some(rope.rotary), 0, |tensor| rope.view(tensor))
     }
 
-    /// Rows `[batch, heads, rows, dim]` of `q` into `out`, whose rows are keys of the region where they are appended.
+    /// Rows `[batch, heads, rows, dim]` of `q` into `out`, whose rows are keys of the region where they are appended. Row 0 turns as
+    /// row `stand` of what the angles are of.
     pub(crate) fn rotate(
         &mut self,
         kernel: Kernel,
         [from, to]: [View; 2],
         turn: Option<Rotary>,
+        stand: i32,
         table: impl Fn(Tensor) -> Option<View>,
     ) -> Result<(), Error> {
         let [batch, heads, len, dim] = from.sizes;
-        let appends = to.tensor != Tensor::Out;
+        let appends = matches!(to.tensor, Tensor::K | Tensor::V);
         let to_rows = if appends { Axis::Keys } else { Axis::Rows };
         let [b, h] = [Span::Along(Axis::Batch, 0), Span::Along(Axis::Heads, 0)];
         let row_spans = |axis| [b, h, Span::Along(axis, 0), Span::Whole];
@@ -72,6 +74,7 @@ impl Builder<'_> {
                     q_len: len,
                     kv_len: to.sizes[2],
                     group: 1,
+                    stand,
                     blocks: blocks as u32,
                     positions: table(Tensor::Cos).map_or(0, |view| view.sizes[2]),
                     ..over(&region, Params::default())
@@ -102,7 +105,7 @@ impl Builder<'_> {
         let mut packed = None;
         if let Some(sinks) = &sinks {
             self.program.workspace_bytes = sinks.bytes()?;
-            packed = Some(self.pack(sinks, 0, problem.shared_buffer())?);
+            packed = Some(self.pack(sinks, 0, 0, problem.shared_buffer())?);
         }
         let whole = Region { batch: 0..batch, heads: 0..heads, rows: 0..len, keys: 0..1 };
         for piece in cut(whole, &operands, self.limits(1), |_| None)? {
@@ -127,8 +130,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Copies a small input to a word of the workspace; its place there.
-    pub(crate) fn pack(&mut self, view: &View, word: u64, shared_buffer: bool) -> Result<[u32; 4], Error> {
+    /// Copies a small input to a word of the workspace from byte `start` on; its place there.
+    pub(crate) fn pack(&mut self, view: &View, start: u64, word: u64, shared_buffer: bool) -> Result<[u32; 4], Error> {
         let (bytes, words) = (view.bytes()?, view.bytes()? / 4);
         let max = self.limits(1).window;
         if bytes > max {
@@ -136,7 +139,7 @@ impl Builder<'_> {
         }
         let mut located = Located::default();
         located.bind(Window { slot: Slot::Small, tensor: view.tensor, bytes: 0..bytes });
-        located.bind(self.workspace(0..(word + words) * 4));
+        located.bind(self.workspace(start..start + (word + words) * 4));
         let params = Params { pack_at: word as u32, ..Params::default() };
         let kernel = Kernel::Pack(Pack { shared_buffer });
         self.dispatch(kernel, located, params, words, 1)?;
@@ -205,14 +208,21 @@ impl Builder<'_> {
     }
 }
 
-/// New keys and values into the cache.
-pub(crate) fn append(builder: &mut Builder<'_>, spec: &Spec) -> Result<(), Error> {
-    let Some(append) = spec.append else { return Ok(()) };
+/// New keys and values into the cache, and where they turn, queries into the workspace. What is left to compute, and how many bytes of
+/// the workspace the queries take.
+pub(crate) fn append(builder: &mut Builder<'_>, spec: &Spec) -> Result<u64, Error> {
+    let Some(append) = spec.append else { return Ok(0) };
     let keys = (spec.new_k_view(append), spec.k_view(), append.rotary);
     for (from, to, turn) in [keys, (spec.new_v_view(append), spec.v_view(), None)] {
         let kernel = Kernel::Rotary(RotaryKernel::append(&from, &to, turn, builder.caps, spec.shared_buffer));
         let table = |tensor| spec.view(tensor).filter(|_| turn.is_some() || tensor == Tensor::KvLens);
-        builder.rotate(kernel, [from, to], turn, table)?;
+        builder.rotate(kernel, [from, to], turn, 0, table)?;
     }
-    Ok(())
+    let Some(rotary) = append.rotary else { return Ok(0) };
+    let [from, to] = [spec.q_view(), spec.turned_queries().q_view()];
+    let to = View { tensor: Tensor::Workspace, ..to }.written();
+    let kernel = Kernel::Rotary(RotaryKernel::turn(&from, &to, rotary, builder.caps, spec.shared_buffer));
+    let stand = append.len as i32 - spec.shape().q_len as i32;
+    builder.rotate(kernel, [from, to], Some(rotary), stand, |tensor| spec.view(tensor))?;
+    to.bytes()
 }

@@ -14,9 +14,10 @@ const MAX_PARTIAL: u64 = 32 << 20;
 /// Most bytes of tile classes, which would grow with the product of the lengths: a piece is made smaller until it stays below.
 const MAX_CLASSES: u64 = 1 << 20;
 
-/// Words of the workspace.
+/// Words of the workspace, behind the bytes of queries that were turned.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Words {
+    pub(crate) turned: u64,
     pub(crate) small: u64,
     pub(crate) states: u64,
     pub(crate) classes: u64,
@@ -43,6 +44,7 @@ impl Words {
     /// The most of each.
     pub(crate) fn max(self, other: Self) -> Self {
         Self {
+            turned: self.turned.max(other.turned),
             small: self.small.max(other.small),
             states: self.states.max(other.states),
             classes: self.classes.max(other.classes),
@@ -50,9 +52,10 @@ impl Words {
         }
     }
 
-    /// Bytes of the binding that all but partial outputs share.
+    /// Bytes of the binding that all but queries and partial outputs share.
     pub(crate) fn shared(&self) -> Range<u64> {
-        0..(self.small + self.states + self.classes) * 4
+        let start = self.turned.next_multiple_of(256);
+        start..start + (self.small + self.states + self.classes) * 4
     }
 
     /// Bytes of partial outputs.

@@ -121,17 +121,17 @@ pub fn check(problem: impl Into<Problem>, inputs: &Inputs<'_>, outputs: &Outputs
 }
 
 fn check_attention(spec: &Spec, inputs: &Inputs<'_>, outputs: &Outputs<f32>) -> Result<Vec<Margin>, Wrong> {
-    let mut operands = Operands::new::<f64>(spec, inputs);
+    let (mut operands, mut naive) = (Operands::new::<f64>(spec, inputs), Operands::new::<f32>(spec, inputs));
     let mut caches = Outputs::default();
     for (cache, data) in operands.grown() {
         caches.set(cache, data);
     }
     let mut margins = compare(&cache_limits(&operands), outputs, &caches)?;
     if let Some(keys) = outputs.k().filter(|_| operands.is_turned()) {
-        operands = operands.over(keys);
+        (operands, naive) = (operands.over(keys), naive.over(keys));
     }
     let oracle = exact(&operands);
-    margins.extend(compare(&limits(&oracle, spec.views(), |sum| naive_by(&operands, sum)), outputs, &oracle)?);
+    margins.extend(compare(&limits(&oracle, spec.views(), |sum| naive_by(&naive, sum)), outputs, &oracle)?);
     Ok(margins)
 }
 

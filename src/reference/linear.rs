@@ -25,8 +25,8 @@ use crate::{
 /// let inputs = Inputs::default()
 ///     .set(Tensor::X, Data::Floats(&[1.0, 2.0]))
 ///     .set(Tensor::Weight, Data::Floats(&[3.0, 4.0, -5.0, 0.0]))
-///     .set(Tensor::Shift, Data::Floats(&[0.5, 0.5]));
-/// let linear = Linear::new(1, 2, 2).shift().activation(Activation::Relu);
+///     .set(Tensor::LayerBias, Data::Floats(&[0.5, 0.5]));
+/// let linear = Linear::new(1, 2, 2).bias().activation(Activation::Relu);
 /// assert_eq!(reference::linear(&linear, &inputs), [11.5, 0.0]);
 /// ```
 #[must_use]
@@ -46,7 +46,7 @@ pub(super) fn naive_linear(linear: &Linear, inputs: &Inputs<'_>, order: Sum) -> 
 pub(super) fn layer<T: Real>(linear: &Linear, inputs: &Inputs<'_>, order: Sum) -> Vec<T> {
     let stored = |view| Stored::floats(view, inputs);
     let (x, weight, out) = (stored(linear.x_view()), stored(linear.weight_view()), linear.out_view());
-    let (residual, shift) = (linear.view(Tensor::Residual).map(stored), inputs.get_floats(Tensor::Shift));
+    let (residual, bias) = (linear.view(Tensor::Residual).map(stored), inputs.get_floats(Tensor::LayerBias));
     let [rows, _, outputs] = linear.sizes();
     let mut layer = zeros(&out);
     for i in 0..rows {
@@ -54,7 +54,7 @@ pub(super) fn layer<T: Real>(linear: &Linear, inputs: &Inputs<'_>, order: Sum) -
             let products = x.row((0, 0, i)).iter().zip(weight.row((0, 0, o)));
             let products = order.of(products.map(|(&x, &w)| order.size(T::from(x) * T::from(w))));
             let sum: T = products.into_iter().sum();
-            let sum = shift.get(o as usize).map_or(sum, |&shift| sum + order.size(shift.into()));
+            let sum = bias.get(o as usize).map_or(sum, |&bias| sum + order.size(bias.into()));
             let sum = if order == Sum::Magnitudes { sum } else { activated(linear.activation, sum) };
             residual.as_ref().map_or(sum, |all| sum + order.size(all.row((0, 0, i))[o as usize].into()))
         };

@@ -38,11 +38,11 @@ pub(super) fn naive_norm(norm: &Norm, inputs: &Inputs<'_>, order: Sum) -> Output
     Outputs::of(out)
 }
 
-/// Where magnitudes are asked for, those of x, residual, mean and shift.
+/// Where magnitudes are asked for, those of x, residual, mean and bias.
 pub(super) fn normalised<T: Real>(norm: &Norm, inputs: &Inputs<'_>, order: Sum) -> Vec<T> {
     let stored = |view| Stored::floats(view, inputs);
     let (x, residual) = (stored(norm.x_view()), norm.view(Tensor::Residual).map(stored));
-    let [gain, shift] = [Tensor::Gain, Tensor::Shift].map(|tensor| inputs.get_floats(tensor));
+    let [weight, bias] = [Tensor::NormWeight, Tensor::LayerBias].map(|tensor| inputs.get_floats(tensor));
     let out = norm.out_view();
     let mut normalised = zeros(&out);
     for i in 0..norm.sizes()[0] {
@@ -53,8 +53,8 @@ pub(super) fn normalised<T: Real>(norm: &Norm, inputs: &Inputs<'_>, order: Sum) 
         };
         let row = row_of(Sum::Forwards);
         let (mean, length) = measure(norm, &row, order);
-        let factor = |d: usize| gain.get(d).map_or(T::of_integer(1), |&gain| order.size(gain.into()));
-        let plus = |d: usize| shift.get(d).map_or(T::default(), |&shift| order.size(shift.into()));
+        let factor = |d: usize| weight.get(d).map_or(T::of_integer(1), |&weight| order.size(weight.into()));
+        let plus = |d: usize| bias.get(d).map_or(T::default(), |&bias| order.size(bias.into()));
         let less = T::default() - mean;
         let row = row_of(order).into_iter().enumerate();
         let row: Vec<T> = row.map(|(d, x)| (x + order.size(less)) / length * factor(d) + plus(d)).collect();

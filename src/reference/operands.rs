@@ -13,7 +13,7 @@ use crate::{
     reference::{
         real::Real,
         rope::Rotation,
-        stored::{Place, Stored},
+        stored::{Place, Stored, places, zeros},
     },
     tensor::Tensor,
 };
@@ -68,7 +68,7 @@ pub(super) struct Query<'a> {
 }
 
 impl<'a> Operands<'a> {
-    /// New keys are turned in `T`, then rounded to the type of the cache.
+    /// New keys and queries are turned in `T`, then rounded: keys to the type of the cache, queries to f32.
     pub(super) fn new<T: Real>(spec: &'a Spec, inputs: &Inputs<'a>) -> Self {
         let floats = |tensor| spec.view(tensor).map(|view| Stored::floats(view, inputs));
         let [q, k, v] = [spec.q_view(), spec.k_view(), spec.v_view()].map(|view| Stored::floats(view, inputs));
@@ -107,12 +107,29 @@ impl<'a> Operands<'a> {
             for ((i, j), h) in rows.flat_map(|row| (0..shape.kv_heads).map(move |h| (row, h))) {
                 let (key, value) = (new_k.row((b, h, i)), new_v.row((b, h, i)));
                 match &rotation {
-                    Some(rotation) => self.k.set((b, h, j), rotation.turn::<T>(b, i, key).into_iter().map(T::to_f32)),
+                    Some(rotation) => {
+                        self.k.set((b, h, j), rotation.turn::<T>(b, i.into(), key).into_iter().map(T::to_f32))
+                    }
                     None => self.k.set((b, h, j), key.iter().copied()),
                 }
                 self.v.set((b, h, j), value.iter().copied());
             }
         }
+        if let Some(rotation) = rotation {
+            self.turn_queries::<T>(&rotation, append.len);
+        }
+    }
+
+    /// Queries turn in `T` as the last of the new keys do, and are then f32.
+    fn turn_queries<T: Real>(&mut self, rotation: &Rotation<'_>, len: u32) {
+        let view = self.spec.turned_queries().q_view();
+        let mut turned = Stored { data: zeros(&view).into(), view };
+        for (b, h, i) in places(view.sizes) {
+            let row =
+                rotation.turn::<T>(b, i64::from(len) - i64::from(view.sizes[2]) + i64::from(i), self.q.row((b, h, i)));
+            turned.set((b, h, i), row.into_iter().map(T::to_f32));
+        }
+        self.q = turned;
     }
 
     /// The query at a place; `None` where it belongs to no sequence.

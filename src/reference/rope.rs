@@ -44,7 +44,7 @@ pub(super) fn turned<T: Real>(rope: &Rope, inputs: &Inputs<'_>) -> Vec<T> {
     let rotation = Rotation::new(rope.rotary, batch, len, inputs);
     let mut turned = zeros(&out);
     for place in places(rope.sizes()) {
-        write(&out, &mut turned, place, &rotation.turn(place.0, place.2, q.row(place)));
+        write(&out, &mut turned, place, &rotation.turn(place.0, place.2.into(), q.row(place)));
     }
     turned
 }
@@ -68,12 +68,16 @@ impl<'a> Rotation<'a> {
         Self { rotary, len, cos, sin, ids, lens }
     }
 
-    /// Row `i` of batch item `b`, turned.
-    pub(super) fn turn<T: Real>(&self, b: u32, i: u32, row: &[f32]) -> Vec<T> {
+    /// A row turned as row `i` of batch item `b`, below 0 that of an earlier append.
+    pub(super) fn turn<T: Real>(&self, b: u32, i: i64, row: &[f32]) -> Vec<T> {
+        let own = i.max(0) as u32;
         let place = match self.rotary.angles {
-            Angles::Appended { positions } => (0, 0, self.lens[b as usize].saturating_add(i).min(positions - 1)),
-            Angles::Ids { positions } => (0, 0, self.ids[(b * self.len + i) as usize].min(positions - 1)),
-            Angles::Rows => (b, 0, i),
+            Angles::Appended { positions } => {
+                let position = i64::from(self.lens[b as usize]) + i;
+                (0, 0, position.clamp(0, i64::from(positions - 1)) as u32)
+            }
+            Angles::Ids { positions } => (0, 0, self.ids[(b * self.len + own) as usize].min(positions - 1)),
+            Angles::Rows => (b, 0, own),
         };
         let mut turned: Vec<T> = row.iter().map(|&x| x.into()).collect();
         let half = (self.rotary.dim / 2) as usize;

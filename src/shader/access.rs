@@ -26,14 +26,14 @@ impl Access {
     /// In words, for reports.
     pub(crate) const fn words(self) -> &'static str {
         match (self.dtype, self.native, self.vec4) {
-            (DType::F16, true, true) => "f16, four at a time",
-            (DType::F16, true, false) => "f16, one at a time",
-            (DType::F16, false, true) => "f16 in words, four at a time",
-            (DType::F16, false, false) => "f16 in words, one at a time",
-            (DType::Bf16, _, true) => "bf16 in words, four at a time",
-            (DType::Bf16, _, false) => "bf16 in words, one at a time",
-            (_, _, true) => "f32, four at a time",
-            (_, _, false) => "f32, one at a time",
+            (DType::F16, true, true) => "f16, 4 per load",
+            (DType::F16, true, false) => "f16, 1 per load",
+            (DType::F16, false, true) => "f16 unpacked from words, 4 per load",
+            (DType::F16, false, false) => "f16 unpacked from words, 1 per load",
+            (DType::Bf16, _, true) => "bf16 unpacked from words, 4 per load",
+            (DType::Bf16, _, false) => "bf16 unpacked from words, 1 per load",
+            (_, _, true) => "f32, 4 per load",
+            (_, _, false) => "f32, 1 per load",
         }
     }
 

@@ -105,11 +105,11 @@ tensors! {
     /// Weight of a linear layer `[outputs, inputs]`.
     Weight = "weight",
     /// What a layer adds to each row `[outputs]` f32.
-    Shift = "shift",
+    LayerBias = "layer_bias",
     /// What a layer adds `[rows, outputs]`.
     Residual = "residual",
     /// Factors of a normalised row `[dim]` f32.
-    Gain = "gain",
+    NormWeight = "norm_weight",
     /// Rows of a table `[rows]` u32.
     Ids = "ids",
     /// Rows of all tokens `[vocabulary, dim]`.

@@ -37,6 +37,12 @@ impl View {
         Self { written: true, ..self }
     }
 
+    /// Whether its elements lie side by side, in either dense order, from the start on.
+    pub(crate) fn is_dense(&self) -> bool {
+        let [_, heads, rows, dim] = self.sizes;
+        [Order::Bhsd, Order::Bshd].iter().any(|order| self.layout == order.layout(heads, rows, dim))
+    }
+
     /// Whether it has a size, and no two elements at one address where it is written.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.bytes()?;

@@ -98,7 +98,7 @@ fn judge(gpu: &Gpu, path: &PathBuf, wanted: impl Fn(&Case<'_>) -> bool) -> Resul
 }
 
 fn files() -> Vec<PathBuf> {
-    let folder = "tests/cases"; // of the working directory, so that the program runs where the sources are not
+    let folder = "cases"; // of the working directory, so that the program runs where the sources are not
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));

@@ -100,13 +100,22 @@ fn a_thousand_steps_are_one_plan() {
     println!("{STEPS} steps: {} kernels, {} dispatches each", plan.kernels().count(), plan.steps());
 }
 
-/// The output is attention over the first `len` rows of the cache.
+/// Rows `[batch, heads, len, dim]`, turned by these positions.
+fn turned(rows: &[f32], sizes: [u32; 4], positions: &[u32]) -> Vec<f32> {
+    let [cos, sin] = tables();
+    let rope = Rope::new(sizes, Rotary { angles: Angles::Ids { positions: STEPS }, ..ROTARY });
+    let inputs = Inputs::default().set(Tensor::Q, Data::Floats(rows)).rotary(&cos, &sin).positions(positions);
+    reference::rope(&rope, &inputs).into_iter().map(|x| x as f32).collect()
+}
+
+/// The output is attention of the query, turned by the position of its key, over the first `len` rows of the cache.
 fn check(decoder: &Decoder, len: u32, q: &[f32]) {
+    let q = turned(q, [2, 4, 1, 16], &[len - 1; 2]);
     let [k, v] = [Tensor::K, Tensor::V].map(|tensor| floats(&decoder.read(tensor)));
     let cache = Layout { offset: 0, batch: 2 * 1000 * 16, head: 1000 * 16, row: 16 };
     let spec = Spec::new(Shape { kv_len: len, ..SHAPE }).kv_type(DType::F16).k_layout(cache).v_layout(cache);
     let out = bytemuck::pod_collect_to_vec(&decoder.read(Tensor::Out));
-    let result = reference::check(&spec, &Inputs::new(q, &k, &v), &Outputs::of(out));
+    let result = reference::check(&spec, &Inputs::new(&q, &k, &v), &Outputs::of(out));
     result.unwrap_or_else(|wrong| panic!("over {len} keys: {wrong}"));
 }
 

@@ -71,11 +71,14 @@ pub(crate) fn draw(n: u64) -> Drawn {
 }
 
 fn append(drawn: &mut Drawn, rng: &mut fastrand::Rng) {
-    let Shape { kv_len, head_dim, .. } = *drawn.spec.shape();
+    let Shape { q_len, kv_len, head_dim, .. } = *drawn.spec.shape();
     let len = rng.u32(1..=kv_len.min(5));
     if head_dim > 1 && rng.bool() {
         let pairs = if rng.bool() { Pairs::Halves } else { Pairs::Interleaved };
-        let angles = [Angles::Appended { positions: 30 }, Angles::Ids { positions: 30 }, Angles::Rows][rng.usize(..3)];
+        let angles = [Angles::Appended { positions: kv_len + 3 }, Angles::Ids { positions: 30 }, Angles::Rows];
+        // Angles of each appended row serve no more queries than rows are appended.
+        let kinds = if q_len <= len { 3 } else { 1 };
+        let angles = angles[rng.usize(..kinds)];
         let rotary = Rotary { dim: rng.u32(1..=head_dim / 2) * 2, pairs, angles };
         drawn.add("append, rotated", |spec| spec.append_rotated(len, rotary));
     } else {

@@ -7,7 +7,9 @@ use std::{
     thread,
 };
 
-use wgpu_attention::{Align, Error, Gpu, Inputs, Mask, Outputs, Progress, Shape, Spec, reference, wgpu};
+use wgpu_attention::{
+    Algorithm, Align, Bindings, Error, Gpu, Inputs, Mask, Outputs, Progress, Shape, Spec, reference, wgpu,
+};
 
 use crate::support::numbers::numbers;
 
@@ -165,4 +167,43 @@ fn rows_of_no_sequence_are_zero_in_later_calls() {
     assert!(run(8).iter().all(|x| *x != 0.0));
     let (inside, outside) = (run(5)[..20].to_vec(), run(5)[20..].to_vec());
     assert!(inside.iter().all(|x| *x != 0.0) && outside == [0.0; 12], "{outside:?}");
+}
+
+/// Both are of one instance, in which every buffer has a number of its own.
+#[test]
+#[ignore = "needs an adapter"]
+fn buffers_of_another_gpu_are_refused() {
+    let (one, other) = (gpu(), gpu());
+    let plan = one.attention().plan(Spec::new(SHAPE)).expect("a legal spec");
+    let made = |gpu: &Gpu| {
+        let usage = wgpu::BufferUsages::STORAGE;
+        let descriptor = wgpu::BufferDescriptor { label: None, size: 1 << 16, usage, mapped_at_creation: false };
+        [(); 4].map(|()| gpu.device().create_buffer(&descriptor))
+    };
+    let (own, foreign) = (made(&one), made(&other));
+    let bind = |[q, k, v, out]: [&wgpu::Buffer; 4]| {
+        let bindings = Bindings::new().q(q.slice(..)).k(k.slice(..)).v(v.slice(..)).out(out.slice(..));
+        plan.bind(&bindings).map(drop)
+    };
+    assert_eq!(bind(own.each_ref()), Ok(()));
+    for n in 0..4 {
+        let mut mixed = own.each_ref();
+        mixed[n] = &foreign[n];
+        let refusal = bind(mixed).expect_err("a buffer of another device");
+        assert!(matches!(&refusal, Error::Device { .. }), "{refusal}");
+    }
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn an_algorithm_can_be_forced_on_values_of_the_host() {
+    let (gpu, spec) = (gpu(), Spec::new(SHAPE).lse());
+    let [q, k, v] = inputs(7);
+    let inputs = Inputs::new(&q, &k, &v);
+    for algorithm in [Algorithm::Tile, Algorithm::Row, Algorithm::Decode] {
+        let outputs = gpu.run_with(algorithm, &spec, &inputs).expect("it can compute this");
+        reference::check(&spec, &inputs, &outputs).unwrap_or_else(|wrong| panic!("{algorithm}: {wrong}"));
+    }
+    let refusal = gpu.run_with(Algorithm::Matrix, &spec, &inputs).expect_err("these are f32");
+    assert!(matches!(&refusal, Error::Kernel { kernel: "matrix", .. }), "{refusal}");
 }

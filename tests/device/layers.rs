@@ -75,7 +75,7 @@ fn linears() -> Vec<Problem> {
         let mut linear = Linear::new(rows, inputs, outputs).x_type(x).weight_type(weight).out_type(out);
         linear = linear.activation(ACTIVATIONS[n % 5]);
         if rng.bool() {
-            linear = linear.shift();
+            linear = linear.bias();
         }
         if rng.bool() {
             linear = linear.residual().residual_layout(gappy(outputs, 4 * rng.u32(..2)));
@@ -139,7 +139,7 @@ fn matrices_match_the_oracle() {
     let mut compiled = Compiled::new();
     for (n, [rows, inputs, outputs]) in SIZES.into_iter().enumerate().skip(5) {
         let layer = Linear::new(rows, inputs, outputs).x_type(DType::F16).weight_type(DType::F16);
-        let layer = layer.out_type(TYPES[n % 3]).shift().activation(ACTIVATIONS[n % 5]);
+        let layer = layer.out_type(TYPES[n % 3]).bias().activation(ACTIVATIONS[n % 5]);
         let layer = if n % 2 == 0 { layer.residual() } else { layer.out_layout(gappy(outputs, 3)) };
         let problem = Problem::from(layer);
         let program = Program::new(&problem, &caps, Choice::Suggested).expect("a legal problem");
@@ -175,7 +175,7 @@ fn cut_layers_match_the_oracle() {
 #[ignore = "needs an adapter"]
 fn extreme_layers_match_the_oracle() {
     let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
-    let linears = ACTIVATIONS.map(|activation| Problem::from(Linear::new(9, 20, 12).shift().activation(activation)));
+    let linears = ACTIVATIONS.map(|activation| Problem::from(Linear::new(9, 20, 12).bias().activation(activation)));
     // One product is one argument of the activation, and the floor of its tolerance.
     let alone = ACTIVATIONS.map(|activation| Problem::from(Linear::new(700, 1, 4).activation(activation)));
     let norms = [Norm::layer(5, 70, 1e-5), Norm::rms(5, 70, 1e-5), Norm::unit(5, 70, 1e-5)].map(Problem::from);

@@ -1,15 +1,15 @@
 //! The encoders of the examples against small random models that the library of their formats computed (models/make.py), and against
 //! a real one where there is its folder; files that are wrong are refused by name.
 
-#[path = "../../examples/support/checkpoint.rs"]
+#[path = "../../examples/encoders/support/checkpoint.rs"]
 mod checkpoint;
-#[path = "../../examples/support/image_model.rs"]
+#[path = "../../examples/encoders/support/image_model.rs"]
 mod image_model;
-#[path = "../../examples/support/patches.rs"]
+#[path = "../../examples/encoders/support/patches.rs"]
 mod patches;
-#[path = "../../examples/support/published.rs"]
+#[path = "../../examples/encoders/support/published.rs"]
 mod published;
-#[path = "../../examples/support/text_model.rs"]
+#[path = "../../examples/encoders/support/text_model.rs"]
 mod text_model;
 
 use std::{
@@ -32,7 +32,7 @@ const TEXT: &str = "The cat sat on the mat, didn't it? Ångström naïve.";
 type Ran = (Vec<f32>, Vec<f32>, Option<Answer>);
 
 fn folder(name: &str) -> PathBuf {
-    Path::new("tests/models").join(name) // of the working directory, so that the program runs where the sources are not
+    Path::new("models").join(name) // of the working directory, so that the program runs where the sources are not
 }
 
 fn run_text(folder: &Path, text: &str) -> Ran {

@@ -1,11 +1,10 @@
-//! Layers: state dicts that are wrong are refused by name, tapes keep their memory small, caches give what whole sequences give.
+//! Layers: state dicts that are wrong are refused by name, graphs keep their memory small, caches give what whole sequences give.
 
 use wgpu_attention::{
-    Activation, Angles, Attention, DType, Error, Gpu, Pairs, Rotary,
+    Activation, Angles, Attention, DType, Data, Error, Gpu, Pairs, Rotary,
     nn::{
-        CallOptions, Encoder, EncoderLayer, GroupedHeads, GroupedQueryAttention, Heads, LayerConfig, Linear,
-        MultiHeadAttention, ReturnWeights, Tape, Transformer, TransformerConfig, Value, Weights, rotary_angles,
-        sinusoids,
+        CallOptions, Encoder, EncoderLayer, Graph, GroupedHeads, GroupedQueryAttention, Heads, LayerConfig, Linear,
+        MultiHeadAttention, Node, ReturnWeights, StateDict, Transformer, TransformerConfig, sinusoids,
     },
     wgpu,
 };
@@ -47,9 +46,9 @@ fn layer_state(prefix: &str, dim: usize, wide: usize, decodes: bool) -> State {
     state
 }
 
-fn weights<'a>(attention: &Attention, state: &'a State) -> Weights<'a> {
+fn weights<'a>(attention: &Attention, state: &'a State) -> StateDict<'a> {
     let tensors = state.iter().map(|(name, shape, data)| (name.as_str(), shape.as_slice(), data.as_slice()));
-    Weights::of(attention, tensors).expect("as many numbers as sizes say")
+    StateDict::of(attention, tensors).expect("as many numbers as sizes say")
 }
 
 fn noop() -> Attention {
@@ -80,11 +79,18 @@ fn wrong_state_dicts_are_refused_by_name() {
     for (said, expected) in [
         (
             refused(&|state| drop(state.remove(at(state, "linear1.weight")))),
-            "state dict: linear1.weight: it is missing, and [40, 24] is expected",
+            "state dict: linear1.weight: it is missing, and [40, 24] is expected; the file has 11 tensors: linear1.bias, \
+             linear2.bias, linear2.weight, norm1.bias, ..",
         ),
         (
             refused(&|state| drop(state.remove(at(state, "norm2.bias")))),
-            "state dict: norm2.bias: it is missing, and [24] is expected",
+            "state dict: norm2.bias: it is missing, and [24] is expected; the file has 11 tensors: linear1.bias, \
+             linear1.weight, linear2.bias, linear2.weight, ..",
+        ),
+        (
+            refused(&|state| state.iter_mut().for_each(|(name, ..)| *name = format!("encoder.{name}"))),
+            "state dict: self_attn.in_proj_weight: it is missing, and [72, 24] is expected; the file has \
+             encoder.self_attn.in_proj_weight",
         ),
         (
             refused(&|state| {
@@ -104,18 +110,20 @@ fn wrong_state_dicts_are_refused_by_name() {
     ] {
         assert_eq!(said, expected);
     }
-    let wrong = |shape: &'static [usize]| Weights::of(&attention, [("x", shape, [0.0; 6].as_slice())]);
+    let wrong = |shape: &'static [usize]| StateDict::of(&attention, [("x", shape, [0.0; 6].as_slice())]);
     let said = wrong(&[2, 4]).expect_err("six numbers").to_string();
     assert_eq!(said, "state dict: x: it has 6 numbers, its shape is [2, 4]");
     let numbers = safetensors::tensor::TensorView::new(safetensors::Dtype::I64, vec![1], &[0; 8]).expect("a tensor");
     let file = safetensors::serialize([("up.weight", numbers)], None).expect("a file");
-    let mut weights = Weights::of_file(&attention, &file).expect("a whole file");
+    let mut weights = StateDict::of_file(&attention, &file).expect("a whole file");
     let said = Linear::load(&mut weights, "up", 1, 1).expect_err("of one size").to_string();
     assert_eq!(said, "state dict: up.weight: it is [1], and [1, 1] is expected");
     let said = weights.take("up.weight", &[1]).expect_err("whole numbers").to_string();
     assert_eq!(said, "state dict: up.weight: it is I64, and F32, F16 or BF16 is expected");
-    let said = Weights::of_file(&attention, &file[..9]).expect_err("cut").to_string();
-    assert!(said.starts_with("state dict: : not a whole safetensors file: "), "{said}");
+    let said = StateDict::of_file(&attention, &file[..9]).expect_err("cut").to_string();
+    let torch = StateDict::of_file(&attention, b"PK\x03\x04 and so on").expect_err("a file of torch.save").to_string();
+    assert!(torch.ends_with("; it looks like a file of torch.save, which safetensors.torch.save_file converts"), "{torch}");
+    assert!(said.starts_with("state dict: the file: it is no whole safetensors file: "), "{said}");
 }
 
 #[test]
@@ -124,15 +132,15 @@ fn wrong_sizes_are_refused() {
     let state = attention_state("", 24);
     let mut weights = weights(&attention, &state);
     let layer = MultiHeadAttention::load(&mut weights, "", Heads::new(24, 3)).expect("it fits");
-    let mut tape = Tape::new(&attention);
+    let mut graph = Graph::new(&attention);
     let [q, k, wide, few] =
-        [(6, 24), (10, 24), (6, 25), (9, 24)].map(|(rows, width)| tape.input(rows, width, DType::F32));
-    let mut said = |query, key, sight: CallOptions| {
-        let refused = layer.record(&mut tape, [query, key, key], &sight, None).expect_err("it does not fit");
+        [(6, 24), (10, 24), (6, 25), (9, 24)].map(|(rows, width)| graph.input(rows, width, DType::F32));
+    let mut said = |query, key, options: CallOptions| {
+        let refused = layer.forward(&mut graph, [query, key, key], &options, None).expect_err("it does not fit");
         refused.to_string()
     };
     assert_eq!(said(wide, k, CallOptions::of(2)), "x has width 25, needs 24");
-    assert_eq!(said(q, few, CallOptions::of(2)), "key has rows 9, needs 10");
+    assert_eq!(said(q, few, CallOptions::of(2)), "key has 9 rows, which 2 sequences of equal length cannot share");
     assert_eq!(said(q, k, CallOptions::of(0)), "batch is 0");
     assert_eq!(
         said(q, k, CallOptions::of(2).key_padding_mask(&[true])),
@@ -154,12 +162,12 @@ fn deep_stacks_use_values_again() {
         let numbers: usize = state.iter().map(|(.., data)| data.len()).sum();
         let mut weights = weights(&attention, &state);
         let encoder = Encoder::load(&mut weights, "", layers, &config()).expect("it fits");
-        let mut tape = Tape::new(&attention);
-        let x = tape.input(64, 24, DType::F32);
-        let (out, _) = encoder.record(&mut tape, x, &CallOptions::of(1)).expect("it fits");
-        tape.keep(out);
-        let forward = tape.finish().expect("it plans");
-        (forward.bytes() - 4 * numbers as u64, forward.steps())
+        let mut graph = Graph::new(&attention);
+        let x = graph.input(64, 24, DType::F32);
+        let (out, _) = encoder.forward(&mut graph, x, &CallOptions::of(1)).expect("it fits");
+        graph.keep(out);
+        let model = graph.compile().expect("it plans");
+        (model.bytes() - 4 * numbers as u64, model.steps())
     };
     let ((two, steps), (eight, _)) = (bytes(2), bytes(8));
     assert_eq!(steps, 2 * 9);
@@ -182,6 +190,32 @@ fn transformer_state() -> State {
     state
 }
 
+/// A model that is run by itself gives what the layer gives by hand, again with other numbers, and refuses numbers that are not its own.
+#[test]
+#[ignore = "needs an adapter"]
+fn a_model_runs_by_itself() {
+    let gpu = Gpu::new().expect("an adapter");
+    let (rows, numbers) = ([1.0, 2.0, 3.0, 4.0], [0.5, -1.0, 2.0, 0.25]);
+    let tensors = [("w.weight", [2, 2].as_slice(), numbers.as_slice())];
+    let mut loaded = StateDict::of(gpu.attention(), tensors).expect("four numbers");
+    let layer = Linear::load(&mut loaded, "w", 2, 2).expect("it fits");
+    let mut graph = Graph::new(gpu.attention());
+    let x = graph.input(2, 2, DType::F32);
+    let y = layer.forward(&mut graph, x, Activation::None, None).expect("it fits");
+    let y = graph.keep(y);
+    let model = graph.compile().expect("it plans");
+    let run = |rows: &[f32]| model.run(&gpu, &[(x, Data::Floats(rows))], &[y]);
+    assert_eq!(run(&rows), Ok(vec![vec![-1.5, 2.5, -2.5, 7.0]]));
+    assert_eq!(run(&rows.map(|x| 2.0 * x)), Ok(vec![vec![-3.0, 5.0, -5.0, 14.0]]));
+    assert_eq!(model.run(&gpu, &[], &[y]), Ok(vec![vec![-3.0, 5.0, -5.0, 14.0]]), "an input keeps its numbers");
+    assert_eq!(run(&rows[1..]).expect_err("too few").to_string(), "input of a node has 3 elements, needs 4");
+    let words = model.run(&gpu, &[(x, Data::Words(&[1; 4]))], &[y]).expect_err("another kind");
+    assert_eq!(words.to_string(), "a node is f32, not of the kind of the data given");
+    let mut other = Graph::new(gpu.attention());
+    let stranger = other.input(2, 2, DType::F32);
+    assert_eq!(model.run(&gpu, &[], &[stranger]), Err(Error::OtherGraph));
+}
+
 /// Token by token over caches is what the whole sequence at once is, weights over the source included.
 #[test]
 #[ignore = "needs an adapter"]
@@ -199,24 +233,26 @@ fn generation_is_the_whole_at_once() {
         target_vocabulary: 13,
         positions: 16,
     };
-    let model = Transformer::load(&mut loaded, "", &config).expect("it fits");
+    let transformer = Transformer::load(&mut loaded, "", &config).expect("it fits");
     loaded.finish().expect("nothing is left");
 
-    let mut tape = Tape::new(gpu.attention());
-    let source = tape.constant(1, 7, DType::U32, &SOURCE);
-    let target = tape.constant(1, 6, DType::U32, &TARGET);
+    let mut graph = Graph::new(gpu.attention());
+    let source = graph.constant(1, 7, DType::U32, &SOURCE);
+    let target = graph.constant(1, 6, DType::U32, &TARGET);
     let (plain, causal) = (CallOptions::of(1), CallOptions::of(1).causal());
     let seen = CallOptions::of(1).weights(ReturnWeights::EachHead);
-    let (logits, seen) = model.record(&mut tape, [source, target], [&plain, &causal, &seen]).expect("it fits");
+    let (logits, seen) = transformer.forward(&mut graph, [source, target], [&plain, &causal, &seen]).expect("it fits");
     let seen = seen.into_iter().filter_map(|attended| attended.weights);
-    let kept: Vec<Value> = [logits].into_iter().chain(seen).map(|value| tape.keep(value)).collect();
-    let forward = tape.finish().expect("it plans");
-    submit(&gpu, |encoder| forward.encode(encoder));
-    let whole: Vec<Vec<f32>> =
-        kept.iter().map(|&value| gpu.read(forward.buffer(value)).expect("it is there")).collect();
+    let kept: Vec<Node> = [logits].into_iter().chain(seen).map(|value| graph.keep(value)).collect();
+    let model = graph.compile().expect("it plans");
+    submit(&gpu, |encoder| model.encode(encoder));
+    let whole: Vec<Vec<f32>> = kept
+        .iter()
+        .map(|&value| gpu.read(model.buffer(value).expect("a node of this graph")).expect("it is there"))
+        .collect();
     assert_eq!((whole.len(), whole[0].len(), whole[1].len()), (3, 6 * 13, 3 * 6 * 7));
 
-    let mut generation = model.generation(gpu.attention(), [7, 6]).expect("it plans");
+    let mut generation = transformer.generation(gpu.attention(), [7, 6]).expect("it plans");
     let again = |generation: &mut wgpu_attention::nn::Generation| {
         submit(&gpu, |encoder| generation.start(gpu.queue(), encoder, &SOURCE).expect("seven tokens"));
         for (n, &token) in TARGET.iter().enumerate() {
@@ -270,30 +306,34 @@ fn grouped_queries_over_a_cache_are_the_whole_at_once() {
     let rows = GroupedQueryAttention::load(&mut loaded, "", sizes, rotary(Angles::Rows)).expect_err("of no cache");
     assert_eq!(rows.to_string(), "a cache does not go with angles other than those of appended keys");
     let (_, _, x) = tensor("x", &[2 * 9, DIM as usize]);
-    let [cos, sin] = rotary_angles(12, 8, 10000.0);
+    let [cos, sin] = rotary(Angles::Appended { positions: 12 }).tables(12, 10000.0);
 
     // Of two batch items, `len` tokens at a time.
     let run = |lens: &[u32]| -> Vec<f32> {
-        let mut tape = Tape::new(gpu.attention());
-        let cache = layer.cache(&mut tape, [2, 12]);
-        let angles = [&cos, &sin].map(|table| tape.constant(12, 4, DType::F32, table));
+        let mut graph = Graph::new(gpu.attention());
+        let cache = layer.cache(&mut graph, [2, 12]);
+        let angles = [&cos, &sin].map(|table| graph.constant(12, 4, DType::F32, table));
         let mut sections = Vec::new();
         for &len in lens {
-            let (first, x) = (tape.steps(), tape.input(2 * len, DIM, DType::F32));
-            let out = layer.record(&mut tape, x, (&cache, angles), Some(x)).expect("it fits");
-            sections.push((first..tape.steps(), x, tape.keep(out), len));
+            let (first, x) = (graph.steps(), graph.input(2 * len, DIM, DType::F32));
+            let out = layer.forward(&mut graph, x, (&cache, angles), Some(x)).expect("it fits");
+            sections.push((first..graph.steps(), x, graph.keep(out), len));
         }
-        let forward = tape.finish().expect("it plans");
+        let model = graph.compile().expect("it plans");
         let (mut done, mut all) = (0_u32, vec![0.0; 2 * 9 * DIM as usize]);
         let places = |batch: u32, done: u32, len: u32| {
             ((batch * 9 + done) * DIM) as usize..((batch * 9 + done + len) * DIM) as usize
         };
         for (steps, input, out, len) in sections {
             let new: Vec<f32> = (0..2).flat_map(|batch| x[places(batch, done, len)].to_vec()).collect();
-            gpu.queue().write_buffer(forward.buffer(input), 0, bytemuck::cast_slice(&new));
-            gpu.queue().write_buffer(forward.buffer(cache.lens), 0, bytemuck::cast_slice(&[done; 2]));
-            submit(&gpu, |encoder| forward.encode_steps(encoder, steps).expect("they are there"));
-            let got: Vec<f32> = gpu.read(forward.buffer(out)).expect("it is there");
+            gpu.queue().write_buffer(model.buffer(input).expect("a node of this graph"), 0, bytemuck::cast_slice(&new));
+            gpu.queue().write_buffer(
+                model.buffer(cache.lens).expect("a node of this graph"),
+                0,
+                bytemuck::cast_slice(&[done; 2]),
+            );
+            submit(&gpu, |encoder| model.encode_steps(encoder, steps).expect("they are there"));
+            let got: Vec<f32> = gpu.read(model.buffer(out).expect("a node of this graph")).expect("it is there");
             for (batch, got) in (0..2).zip(got.chunks((len * DIM) as usize)) {
                 all[places(batch, done, len)].copy_from_slice(got);
             }
@@ -317,20 +357,21 @@ fn streams_are_one_softmax() {
     let rows = |name: &str, count: usize| tensor(name, &[count, 24]).2;
     let (text, image, queries) = (rows("text", 2 * 5), rows("image", 2 * 9), rows("queries", 2 * 4));
     let both: Vec<f32> = (0..2).flat_map(|b| [&text[b * 120..][..120], &image[b * 216..][..216]].concat()).collect();
-    let sight = CallOptions::of(2).weights(ReturnWeights::Mean);
-    let mut tape = Tape::new(gpu.attention());
+    let options = CallOptions::of(2).weights(ReturnWeights::Mean);
+    let mut graph = Graph::new(gpu.attention());
     let [q, text, image, both] = [(8, &queries), (10, &text), (18, &image), (28, &both)]
-        .map(|(count, data)| tape.constant(count, 24, DType::F32, data));
-    let apart = layer.record_streams(&mut tape, q, (&[text, image], None), &sight, None).expect("it fits");
-    let whole = layer.record(&mut tape, [q, both, both], &sight, None).expect("it fits");
-    let refused = layer.record_streams(&mut tape, q, (&[], None), &sight, None).expect_err("of nothing");
+        .map(|(count, data)| graph.constant(count, 24, DType::F32, data));
+    let apart = layer.forward_streams(&mut graph, q, (&[text, image], None), &options, None).expect("it fits");
+    let whole = layer.forward(&mut graph, [q, both, both], &options, None).expect("it fits");
+    let refused = layer.forward_streams(&mut graph, q, (&[], None), &options, None).expect_err("of nothing");
     assert_eq!(refused.to_string(), "the number of streams is 0");
     let pairs = [(apart.out, whole.out), (apart.weights.expect("asked for"), whole.weights.expect("asked for"))];
-    let pairs = pairs.map(|(a, b)| [tape.keep(a), tape.keep(b)]);
-    let forward = tape.finish().expect("it plans");
-    submit(&gpu, |encoder| forward.encode(encoder));
+    let pairs = pairs.map(|(a, b)| [graph.keep(a), graph.keep(b)]);
+    let model = graph.compile().expect("it plans");
+    submit(&gpu, |encoder| model.encode(encoder));
     for pair in pairs {
-        let [a, b]: [Vec<f32>; 2] = pair.map(|value| gpu.read(forward.buffer(value)).expect("it is there"));
+        let [a, b]: [Vec<f32>; 2] =
+            pair.map(|value| gpu.read(model.buffer(value).expect("a node of this graph")).expect("it is there"));
         assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6));
         assert!(a.iter().any(|x| *x != 0.0));
     }

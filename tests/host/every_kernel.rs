@@ -139,9 +139,10 @@ fn features() -> Vec<Spec> {
         one.clone().additive().packed(3),
         one.bias(square, 300).keep(square, 300).alibi(Slopes::Head).align(Align::End).packed(3).sinks().weights(),
     ]);
-    for angles in [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows] {
+    for angles in [Angles::Appended { positions: 300 }, Angles::Ids { positions: 9 }, Angles::Rows] {
         all.extend(
-            [Pairs::Halves, Pairs::Interleaved].map(|pairs| spec.clone().append_rotated(3, rotary(pairs, angles))),
+            [Pairs::Halves, Pairs::Interleaved]
+                .map(|pairs| spec.clone().append_rotated(spec.shape().q_len, rotary(pairs, angles))),
         );
     }
     let everything = spec.mask(Mask::causal()).align(Align::End).softcap(30.0).alibi(Slopes::Head).sinks().lse();
@@ -186,7 +187,7 @@ fn layers() -> Vec<Problem> {
         for dim in [64, 6] {
             for rows in [1, 3, 16, 33] {
                 let linear = Linear::new(rows, dim, dim + 12).x_type(half).weight_type(half).out_type(half);
-                all.extend([linear.clone(), linear.shift().residual().shared_buffer()].map(Problem::from));
+                all.extend([linear.clone(), linear.bias().residual().shared_buffer()].map(Problem::from));
             }
             let norms = [Norm::layer(33, dim, 1e-5), Norm::rms(33, dim, 1e-5).residual(), Norm::unit(33, dim, 1e-5)];
             let norms = norms.map(|norm| norm.x_type(half).out_type(half));

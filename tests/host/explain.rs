@@ -1,8 +1,8 @@
 //! What `Plan::explain` says is what the kernels do.
 
 use wgpu_attention::{
-    Activation, Align, Angles, Attention, BlockForm, Caps, DType, Divergence, Embed, Layout, Linear, Locate, Mask,
-    Merge, Norm, Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, wgpu,
+    Activation, Align, Angles, Attention, BlockForm, Caps, DType, DeviceKind, Divergence, Embed, Layout, Linear,
+    Locate, Mask, Merge, Norm, Order, Pairs, Problem, Rope, Rotary, ScoreStage, Shape, Slopes, Spec, wgpu,
 };
 
 /// 64 x 64, which is 2 x 2 tiles of 32 x 32; a causal mask empties one of them.
@@ -22,11 +22,11 @@ fn lines(problem: impl Into<Problem>, start: &str) -> Vec<String> {
 }
 
 fn tiles(spec: &Spec) -> Vec<String> {
-    lines(spec, "tiles of ")
+    said(spec, Caps::webgpu()).into_iter().filter(|line| line.contains(" of 32 queries x 32 keys")).collect()
 }
 
-const ALL: &str = "tiles of 32 queries x 32 keys, 4";
-const CAUSAL: &str = "tiles of 32 queries x 32 keys, 3; 1 more that the mask empties are skipped";
+const ALL: &str = "4 tiles of 32 queries x 32 keys";
+const CAUSAL: &str = "3 tiles of 32 queries x 32 keys; 1 more is skipped";
 
 #[test]
 fn skipped_tiles_are_counted_for_each_kernel() {
@@ -41,20 +41,21 @@ fn skipped_tiles_are_counted_for_each_kernel() {
         "hidden pairs have a scaled score too"
     );
     let heads = Spec::new(Shape { batch: 3, q_heads: 2, ..SHAPE }).mask(Mask::causal()).align(Align::End);
-    assert_eq!(tiles(&heads), ["tiles of 32 queries x 32 keys, 18; 6 more that the mask empties are skipped"]);
+    assert_eq!(tiles(&heads), ["18 tiles of 32 queries x 32 keys; 6 more are skipped"]);
     let masked = causal.keep(Layout::broadcast(&[64, 64]).expect("two sizes"), 64);
-    let and_read = "and those that masks in memory empty";
+    let and_read = "and those in which a mask in memory hides every pair";
     assert_eq!(tiles(&masked), [format!("{CAUSAL}, {and_read}")]);
-    let device = "at most 4; the device skips those past a length, outside a sequence or that a mask empties";
-    assert_eq!(tiles(&masked.kv_lens()), [format!("tiles of 32 queries x 32 keys, {device}")]);
+    let device = "at most 4 tiles of 32 queries x 32 keys; the device skips those without a pair that is seen";
+    assert_eq!(tiles(&masked.kv_lens()), [device]);
 }
 
 #[test]
 fn pieces_have_the_tiles_of_the_whole() {
     let causal = Spec::new(Shape { q_heads: 3, ..SHAPE }).mask(Mask::causal()).align(Align::End);
     let caps = Caps { binding_bytes: 16384, ..Caps::webgpu() };
-    let found = said(causal, caps).into_iter().filter(|line| line.starts_with("tiles of ")).collect::<Vec<_>>();
-    assert_eq!(found, ["tiles of 32 queries x 32 keys, 9; 3 more that the mask empties are skipped"]);
+    let found =
+        said(causal, caps).into_iter().filter(|line| line.contains(" of 32 queries x 32 keys")).collect::<Vec<_>>();
+    assert_eq!(found, ["9 tiles of 32 queries x 32 keys; 3 more are skipped"]);
 }
 
 #[test]
@@ -74,8 +75,9 @@ fn features_have_a_line_each() {
     let said = said(&spec, Caps::webgpu());
     for line in [
         "algorithm   tile: on a GPU, tiles in workgroup memory read keys and values least often",
-        "head_dim 64, value_dim 64, query i sees keys up to its own key+0, the last query standing at the last key",
-        "2 new keys appended to each item, 32 elements of each key turned",
+        "head_dim 64, value_dim 64, scale 1, query i sees the keys up to its own; the last query stands at the last key",
+        "2 new keys appended to each item; 32 elements of each new key and query rotated",
+        "outputs     k, v, out, weights",
         "key lengths that the device reads",
         "scores capped at 30.0",
         "bias in f16 of 60 columns",
@@ -87,16 +89,18 @@ fn features_have_a_line_each() {
         "a factor on the scores of each head",
         "weights of heads 0..1, rows 3..9",
         "precision   q f32, k and v bf16, out f32; accumulated in f32",
-        "kernel      rotary: rows bf16 in words, four at a time; out bf16 in words, four at a time",
+        "kernel      rotary: rows bf16 unpacked from words, 4 per load; out bf16 unpacked from words, 4 per load",
         "kernel      classify: masks and bias, one at a time",
-        "kernel      tile: q f32, four at a time; k bf16 in words, four at a time; v bf16 in words, four at a time; \
-         out f32, four at a time",
+        "kernel      tile: q f32, 4 per load; k bf16 unpacked from words, 4 per load; v bf16 unpacked from words, 4 per load; \
+         out f32, 4 per load",
     ] {
         assert!(said.iter().any(|said| said == line), "{line:?} is not among\n{}", said.join("\n"));
     }
     // A word for the slope, the sink, the length and the factor, 64 weights; two for each row's state; one for the classes of each block of rows.
-    let cost = said.last().expect("lines");
-    assert!(cost.ends_with(&format!(", {} of them workspace", 4 * (4 + 64 + 2 * 64 + 2))), "{cost}");
+    // The queries before that, turned.
+    let cost = said.iter().find(|line| line.starts_with("cost")).expect("a line");
+    let bytes = 4 * (64 * 64 + 4 + 64 + 2 * 64 + 2);
+    assert!(cost.ends_with(&format!(", {bytes} of them workspace")), "{cost}");
 }
 
 #[test]
@@ -115,4 +119,18 @@ fn other_problems_say_what_they_are() {
     assert_eq!(locate, ["problem     10 filters, 7 keys wide, over 5 keys of 64, 3 heads, batch 2"]);
     let packed = lines(Spec::new(SHAPE).packed(4), "4 packed");
     assert_eq!(packed, ["4 packed sequences, whose lengths the device reads"]);
+}
+
+#[test]
+fn layouts_and_what_would_be_faster_are_told() {
+    let spec = Spec::new(Shape { head_dim: 63, value_dim: 63, ..SHAPE }).order(Order::Bshd);
+    let faster = "faster      with sizes, strides and offsets that are multiples of 4: elements are loaded one by one";
+    assert_eq!(lines(&spec, "faster"), [faster]);
+    assert_eq!(lines(Spec::new(SHAPE), "faster"), [""; 0]);
+    let heads = Spec::new(Shape { q_heads: 2, kv_heads: 2, ..SHAPE });
+    let layout = "layout      q [batch, len, heads, dim], from element 0, strides 8192 (batch), 64 (head), 128 (row)";
+    assert_eq!(lines(heads.order(Order::Bshd), "layout      q"), [layout]);
+    let software = Caps { kind: DeviceKind::Cpu, ..Caps::webgpu() };
+    let said = said(Spec::new(SHAPE), software);
+    assert!(said.iter().any(|line| line.ends_with("this adapter is a software driver")), "{said:?}");
 }

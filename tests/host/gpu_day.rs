@@ -13,8 +13,10 @@ use std::{
 fn packed(name: &str, programs: &[(&str, &str)]) -> PathBuf {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu_day").join(name);
     drop(fs::remove_dir_all(&home)); // of an earlier run
-    fs::create_dir_all(home.join("bin")).expect("a folder");
-    fs::copy("benches/gpu_day.sh", home.join("gpu_day.sh")).expect("the script");
+    for folder in ["bin", "tests"] {
+        fs::create_dir_all(home.join(folder)).expect("a folder");
+    }
+    fs::copy("../benches/gpu_day.sh", home.join("gpu_day.sh")).expect("the script");
     for (program, text) in programs {
         let file = home.join("bin").join(program);
         fs::write(&file, format!("#!/usr/bin/env bash\n{text}\n")).expect("a program");

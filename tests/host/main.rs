@@ -16,7 +16,7 @@ mod memory;
 mod noop;
 #[path = "../support/numbers.rs"]
 mod numbers;
-mod readme;
 mod reference;
 mod shaders;
 mod spec;
+mod support_table;

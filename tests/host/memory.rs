@@ -1,4 +1,4 @@
-//! The README's table of workspaces, which no feature makes grow with the product of the lengths.
+//! The table of workspaces in docs/features.md, which no feature makes grow with the product of the lengths.
 
 use wgpu_attention::{
     Align, Angles, BlockForm, Caps, Grid, Layout, MapOf, Mask, Measures, Order, Pairs, Pool, Problem, Rotary,
@@ -23,7 +23,10 @@ fn problem(line: &str, len: u32) -> Option<(Spec, u64)> {
         "a factor on the scores of each head" => spec.head_scales(),
         "relative bias of a grid, window 7" => spec.grid(Grid::neighbourhood(64, len / 64, 7).biased()),
         "ALiBi" => spec.alibi(Slopes::BatchHead).align(Align::End),
-        "key lengths, append, rotary embedding" => spec.append_rotated(1, rotary),
+        "key lengths, append" => spec.append(1),
+        "append with rotary embedding of one row, of one query of each head" => {
+            Spec::new(Shape { q_len: 1, ..shape(len) }).append_rotated(1, rotary)
+        }
         "packed sequences, 16 of them" => spec.packed(16),
         "keep-mask or bias, the same for all heads" => spec.keep(pairs(&[len, len]), len),
         "block mask, the same for all heads" => {
@@ -48,8 +51,9 @@ fn workspace(line: &str, len: u32) -> Program {
 
 /// Names and bytes of the table's lines.
 fn table() -> Vec<(&'static str, u64)> {
-    let (_, rest) =
-        include_str!("../../README.md").split_once("| feature | bytes of workspace | there |").expect("the table");
+    let (_, rest) = include_str!("../../docs/features.md")
+        .split_once("| feature | bytes of workspace | there |")
+        .expect("the table");
     let lines = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
     let cells = lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
     cells.map(|cells| (cells[0], cells[2].parse().unwrap_or_else(|_| panic!("{cells:?}")))).collect()
@@ -59,7 +63,7 @@ fn table() -> Vec<(&'static str, u64)> {
 fn the_table_of_workspaces_is_true() {
     let found: Vec<_> = table().iter().map(|&(line, _)| (line, workspace(line, 8192).workspace_bytes)).collect();
     assert_eq!(found, table());
-    assert_eq!(table().len(), 15);
+    assert_eq!(table().len(), 16);
     assert_eq!(workspace("keys cut into 4 parts, for bindings of 8 MiB", 8192).parts, 4);
 }
 

@@ -301,7 +301,7 @@ fn header_faults(text: &str) -> Vec<String> {
     if hosts.is_empty() {
         faults.push("it has no line `// Host`".into());
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let names: BTreeSet<_> = shader_files().into_iter().map(|(name, _)| name).collect();
     let words = header.flat_map(|line| line.split([' ', ',', ':', ';']));
     let parts = words.map(|word| word.trim_end_matches('.')).filter(|word| word.ends_with(".wgsl"));
@@ -325,7 +325,7 @@ fn shader_files() -> Vec<(String, String)> {
         }
     }
     let mut found = Vec::new();
-    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"), &mut found);
+    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../shaders"), &mut found);
     let names: BTreeSet<_> = found.iter().map(|(name, _)| name).collect();
     assert_eq!(names.len(), found.len(), "two shaders have the same name");
     found

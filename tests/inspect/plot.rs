@@ -115,8 +115,9 @@ fn pictures_of_wrong_sizes_are_refused() {
     assert_eq!(page().picture(CAT, PatchRegions::new(2, 2)).err(), input("columns", 3, 4));
     let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 4, kv_len: 4, head_dim: 8, value_dim: 8 };
     let rows = Measures::of(&Spec::new(shape)).rows();
-    assert_eq!(HeatMap::pooled(&rows, &[]).err(), Some(Error::Missing { name: "map" }));
-    assert_eq!(Page::pooled("p", &rows).err(), Some(Error::Missing { name: "map" }));
+    let no_map = Error::Picture { because: "these measures have no map: ask for one with Measures::map".into() };
+    assert_eq!(HeatMap::pooled(&rows, &[]).err(), Some(no_map.clone()));
+    assert_eq!(Page::pooled("p", &rows).err(), Some(no_map.clone()));
     let huge = labels(40_000);
     let none: Vec<f32> = vec![0.0; 40_000];
     let wide = HeatMap::new(&huge[..1], &huge, &none).expect("a weight each");

@@ -15,7 +15,7 @@ pub(crate) struct Workload {
 enum Work {
     /// Attention, of all keys or causal.
     Attention { shape: Shape, causal: bool },
-    /// A linear layer with shift and GELU: rows, inputs, outputs.
+    /// A linear layer with bias and GELU: rows, inputs, outputs.
     Linear([u32; 3]),
     /// A layer normalisation of `x + residual`: rows, dim.
     Norm([u32; 2]),
@@ -116,7 +116,7 @@ impl Workload {
         match self.work {
             Work::Attention { .. } => self.problem(),
             Work::Linear([_, inputs, outputs]) => {
-                let layer = Linear::new(rows, inputs, outputs).shift().activation(Activation::Gelu);
+                let layer = Linear::new(rows, inputs, outputs).bias().activation(Activation::Gelu);
                 layer.x_type(dtype).weight_type(dtype).out_type(dtype).into()
             }
             Work::Norm([_, dim]) => Norm::layer(rows, dim, 1e-5).residual().x_type(dtype).out_type(dtype).into(),

@@ -6,8 +6,8 @@ use safetensors::{Dtype, tensor::TensorView};
 use wgpu_attention::{
     Activation, DType, Gpu,
     nn::{
-        Attended, CallOptions, EncoderLayer, Heads, LayerConfig, MultiHeadAttention, ReturnWeights, Tape, Value,
-        Weights,
+        Attended, CallOptions, EncoderLayer, Graph, Heads, LayerConfig, MultiHeadAttention, Node, ReturnWeights,
+        StateDict,
     },
 };
 
@@ -166,49 +166,51 @@ impl Module {
     pub(super) fn run(&self, gpu: &Gpu) -> Result<Arrays> {
         let tensors = self.tensors.iter();
         let tensors = tensors.map(|(name, shape, data)| (name.as_str(), shape.as_slice(), data.as_slice()));
-        let mut weights = Weights::of(gpu.attention(), tensors)?;
-        let mut tape = Tape::new(gpu.attention());
-        let values: Vec<Value> = self
+        let mut weights = StateDict::of(gpu.attention(), tensors)?;
+        let mut graph = Graph::new(gpu.attention());
+        let values: Vec<Node> = self
             .sequences
             .iter()
-            .map(|([batch, len, width], data)| tape.constant(batch * len, *width, DType::F32, data))
+            .map(|([batch, len, width], data)| graph.constant(batch * len, *width, DType::F32, data))
             .collect();
-        let attended = self.record(&mut tape, &mut weights, &values)?;
+        let attended = self.forward(&mut graph, &mut weights, &values)?;
         weights.finish()?;
-        let forward = {
-            tape.keep(attended.out);
-            attended.weights.map(|weights| tape.keep(weights));
-            tape.finish()?
+        let model = {
+            graph.keep(attended.out);
+            attended.weights.map(|weights| graph.keep(weights));
+            graph.compile()?
         };
         let mut encoder =
             gpu.device().create_command_encoder(&wgpu_attention::wgpu::CommandEncoderDescriptor::default());
-        forward.encode(&mut encoder);
+        model.encode(&mut encoder);
         gpu.queue().submit([encoder.finish()]);
         let named = [("out", Some(attended.out)), ("weights", attended.weights)];
-        let read = |((name, value), shape): ((&str, Option<Value>), &Vec<usize>)| {
+        let read = |((name, value), shape): ((&str, Option<Node>), &Vec<usize>)| {
             let Some(value) = value else { return Ok(None) };
-            let data = gpu.read(forward.buffer(value))?;
+            let data = gpu.read(model.buffer(value)?)?;
             Ok(Some((name.to_string(), Array { shape: shape.clone(), data })))
         };
         named.into_iter().zip(&self.shapes).filter_map(|named| read(named).transpose()).collect()
     }
 
-    fn record(&self, tape: &mut Tape, weights: &mut Weights<'_>, values: &[Value]) -> Result<Attended> {
-        let mut sight = CallOptions::of(self.batch);
+    fn forward(&self, graph: &mut Graph, weights: &mut StateDict<'_>, values: &[Node]) -> Result<Attended> {
+        let mut options = CallOptions::of(self.batch);
         if let Some(padding) = &self.padding {
-            sight = sight.key_padding_mask(padding);
+            options = options.key_padding_mask(padding);
         }
         match &self.mask {
-            Some(Masked::Ignored(mask)) => sight = sight.attn_mask(mask),
-            Some(Masked::Added(mask)) => sight = sight.attn_bias(mask),
+            Some(Masked::Ignored(mask)) => options = options.attn_mask(mask),
+            Some(Masked::Added(mask)) => options = options.attn_bias(mask),
             None => {}
         }
         Ok(match (&self.kind, values) {
             (Kind::Mha { sizes, give }, &[q, k, v]) => {
                 let layer = MultiHeadAttention::load(weights, "", *sizes)?;
-                layer.record(tape, [q, k, v], &sight.weights(*give), None)?
+                layer.forward(graph, [q, k, v], &options.weights(*give), None)?
             }
-            (Kind::EncoderLayer(config), &[x]) => EncoderLayer::load(weights, "", config)?.record(tape, x, &sight)?,
+            (Kind::EncoderLayer(config), &[x]) => {
+                EncoderLayer::load(weights, "", config)?.forward(graph, x, &options)?
+            }
             _ => return Err("the sequences are not those of the op".into()),
         })
     }

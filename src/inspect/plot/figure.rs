@@ -61,9 +61,13 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// Panels under a title, which may be empty, `columns` of them beside each other: all heads of a layer, for instance.
+    /// Panels under a title, which may be empty, `columns` of them beside each other: all heads of a layer, for instance. Refused: no
+    /// panels.
     pub fn new(title: &str, panels: &[Panel<'_>], columns: usize) -> Result<Self, Error> {
-        let columns = columns.clamp(1, panels.len().max(1));
+        if panels.is_empty() {
+            return Err(Error::Picture { because: "a figure has at least one panel, and there are none".into() });
+        }
+        let columns = columns.clamp(1, panels.len());
         let across = columns * panels.iter().map(Panel::cells).max().unwrap_or(1).max(1);
         let cell = (CELLS_WIDTH / across as f32).floor().clamp(1.0, 40.0);
         let drawn = panels.iter().map(|panel| panel.draw(cell)).collect::<Result<Vec<_>, _>>()?;

@@ -7,7 +7,10 @@ use svg::node::element::{Element, Group};
 
 use crate::{
     error::Error,
-    inspect::plot::drawing::{Drawn, GAP, Scale, bounds, data_address, encode, image, ink_on, pixels, rectangle, text},
+    inspect::plot::{
+        drawing::{Drawn, GAP, Scale, bounds, data_address, encode, image, ink_on, pixels, rectangle, text},
+        no_map,
+    },
     problem::measures::Measures,
     tensor::Tensor,
 };
@@ -71,7 +74,7 @@ impl<'a> HeatMap<'a> {
 
     /// Of one map `[rows, columns]` of [`Measures::map`], with the numbers of tokens along its sides.
     pub fn pooled(measures: &Measures, weights: &'a [f32]) -> Result<Self, Error> {
-        let view = measures.view(Tensor::Map).ok_or(Error::Missing { name: Tensor::Map.name() })?;
+        let view = measures.view(Tensor::Map).ok_or_else(no_map)?;
         let [_, _, rows, columns] = view.sizes;
         let [_, tokens] = measures.spec().only_or_all();
         let rows = Axis::Cells { count: rows as usize, first: tokens.start, end: tokens.end };

@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 
 use crate::{
     error::Error,
-    inspect::{heads::Head, patches::PatchRegions, plot::drawing::data_address},
+    inspect::{
+        heads::Head,
+        patches::PatchRegions,
+        plot::{drawing::data_address, no_map},
+    },
     problem::measures::Measures,
     tensor::Tensor,
 };
@@ -60,9 +64,8 @@ impl Page {
     /// A page about a map `[rows, columns]` of [`Measures::map`], whose labels are the tokens that each cell covers; refused if there is
     /// no map.
     pub fn pooled(title: &str, measures: &Measures) -> Result<Self, Error> {
-        let missing = Error::Missing { name: Tensor::Map.name() };
         let (Some([of_rows, of_keys]), Some(view)) = (measures.cell(), measures.view(Tensor::Map)) else {
-            return Err(missing);
+            return Err(no_map());
         };
         let [_, rows] = measures.spec().only_or_all();
         let labels = |first: u32, end: u32, cells: u32, each: u32| -> Vec<String> {

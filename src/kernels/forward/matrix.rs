@@ -41,6 +41,7 @@ impl Matrix {
     /// The kernel for `spec`, or why there is none.
     pub fn new(spec: &Spec, caps: &Caps) -> Result<Self, Error> {
         let refused = |because| Err(Error::Kernel { kernel: Self::NAME, because });
+        let spec = &spec.turned_queries();
         let Some(size) = caps.matrix.filter(|_| caps.f16) else {
             return refused(
                 "the device has no square cooperative matrices of 16-bit floats, or nobody asked for them".into(),

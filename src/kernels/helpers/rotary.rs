@@ -34,8 +34,12 @@ impl RotaryKernel {
     /// The kernel for a rotation alone, or why there is none.
     pub fn new(rope: &Rope, caps: &Caps) -> Result<Self, Error> {
         rope.check()?;
-        let kernel = Self::append(&rope.q_view(), &rope.out_view(), Some(rope.rotary), caps, rope.shared_buffer);
-        Ok(Self { appends: false, ..kernel })
+        Ok(Self::turn(&rope.q_view(), &rope.out_view(), rope.rotary, caps, rope.shared_buffer))
+    }
+
+    /// The kernel that turns rows into others at the same place.
+    pub(crate) fn turn(from: &View, to: &View, turn: Turn, caps: &Caps, shared_buffer: bool) -> Self {
+        Self { appends: false, ..Self::append(from, to, Some(turn), caps, shared_buffer) }
     }
 
     /// The kernel that appends rows to a cache.

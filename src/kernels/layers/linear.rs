@@ -50,7 +50,7 @@ pub struct LinearKernel {
     activation: Activation,
     x: Access,
     weight: Access,
-    shift: Option<Access>,
+    bias: Option<Access>,
     residual: Option<Access>,
     out: Access,
     shared_buffer: bool,
@@ -82,7 +82,7 @@ impl LinearKernel {
             activation: problem.activation,
             x,
             weight,
-            shift: problem.view(Tensor::Shift).map(access),
+            bias: problem.view(Tensor::LayerBias).map(access),
             residual: problem.view(Tensor::Residual).map(access),
             out,
             shared_buffer: problem.shared_buffer,
@@ -187,7 +187,7 @@ impl Shader for LinearKernel {
             text = text.constant("GROUPS", groups).constant("SIZE", lanes);
         }
         text = text.load(Tensor::X, self.x, "INPUTS").load(Tensor::Weight, self.weight, "INPUTS").store_out(self.out);
-        text = text.join_shift(self.shift).join_residual(self.residual);
+        text = text.join_layer_bias(self.bias).join_residual(self.residual);
         let products: &[&str] = match self.form {
             Form::Tile { .. } => &[parts::ROW_ALONE, parts::LINEAR_TILE],
             Form::Rows if self.neighbours > 0 => &[parts::ROW_SHUFFLE, parts::LINEAR_ROWS],
@@ -226,10 +226,10 @@ impl Shader for LinearKernel {
 
 impl Text {
     /// What a layer adds to each row, where it adds something.
-    pub(crate) fn join_shift(self, shift: Option<Access>) -> Self {
-        match shift {
-            Some(shift) => self.load(Tensor::Shift, shift, "VALUE_DIM").join(&[parts::SHIFT]),
-            None => self.join(&[parts::NO_SHIFT]),
+    pub(crate) fn join_layer_bias(self, bias: Option<Access>) -> Self {
+        match bias {
+            Some(bias) => self.load(Tensor::LayerBias, bias, "VALUE_DIM").join(&[parts::LAYER_BIAS]),
+            None => self.join(&[parts::NO_LAYER_BIAS]),
         }
     }
 

@@ -19,8 +19,8 @@ pub struct NormKernel {
     kind: NormKind,
     x: Access,
     residual: Option<Access>,
-    gain: Option<Access>,
-    shift: Option<Access>,
+    weight: Option<Access>,
+    bias: Option<Access>,
     out: Access,
     shared_buffer: bool,
 }
@@ -43,8 +43,8 @@ impl NormKernel {
             kind: problem.kind,
             x,
             residual: problem.view(Tensor::Residual).map(access),
-            gain: problem.view(Tensor::Gain).map(access),
-            shift: problem.view(Tensor::Shift).map(access),
+            weight: problem.view(Tensor::NormWeight).map(access),
+            bias: problem.view(Tensor::LayerBias).map(access),
             out,
             shared_buffer: problem.shared_buffer,
         })
@@ -61,10 +61,10 @@ impl Shader for NormKernel {
         let text = Text::new(self.shared_buffer).constant("VALUE_DIM", self.dim);
         let text = text.flag("CENTRED", self.kind == NormKind::Layer).flag("UNIT", self.kind == NormKind::Unit);
         let text = text.load(Tensor::X, self.x, "VALUE_DIM").store_out(self.out);
-        let text = text.join_shift(self.shift).join_residual(self.residual);
-        let text = match self.gain {
-            Some(gain) => text.load(Tensor::Gain, gain, "VALUE_DIM").join(&[parts::GAIN]),
-            None => text.join(&[parts::NO_GAIN]),
+        let text = text.join_layer_bias(self.bias).join_residual(self.residual);
+        let text = match self.weight {
+            Some(weight) => text.load(Tensor::NormWeight, weight, "VALUE_DIM").join(&[parts::NORM_WEIGHT]),
+            None => text.join(&[parts::NO_NORM_WEIGHT]),
         };
         text.join(&[MAIN]).finish()
     }

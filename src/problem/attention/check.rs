@@ -40,12 +40,12 @@ impl Spec {
             return Err(Error::Heads { q_heads: s.q_heads, kv_heads: s.kv_heads });
         }
         for (name, tensor) in [("columns of bias", self.bias), ("columns of keep", self.keep)] {
-            check_size(name, tensor.map_or(1, |tensor| tensor.columns), u32::MAX)?;
+            check_size(name, tensor.map_or(1, |tensor| tensor.columns), s.kv_len)?;
         }
         check_size("sequences", self.sequences.unwrap_or(1), MAX_LEN)?;
         if let Some(append) = self.append {
             check_size("rows to append", append.len, s.kv_len)?;
-            append.rotary.map_or(Ok(()), |rotary| rotary.check(s.head_dim))?;
+            append.rotary.map_or(Ok(()), |rotary| rotary.check_append(s, append.len))?;
         }
         Ok(())
     }

@@ -44,6 +44,23 @@ pub enum Slopes {
     BatchHead,
 }
 
+impl Slopes {
+    /// The slopes of ALiBi for this number of heads: powers of `2^(-8 / heads)`; where that is no power of two, those of the power below
+    /// and then every other one of the power above (Press et al. 2022, section 3 and its published code).
+    ///
+    /// ```
+    /// use wgpu_attention::Slopes;
+    /// assert_eq!(Slopes::of_heads(8)[..3], [0.5, 0.25, 0.125]);
+    /// assert_eq!(Slopes::of_heads(3), [0.0625, 0.00390625, 0.25]);
+    /// ```
+    #[must_use]
+    pub fn of_heads(heads: u32) -> Vec<f32> {
+        let power = 1 << heads.max(1).ilog2();
+        let slopes = |count: u32| (1..=count).map(move |n| (-8.0 * f64::from(n) / f64::from(count)).exp2() as f32);
+        slopes(power).chain(slopes(2 * power).step_by(2)).take(heads as usize).collect()
+    }
+}
+
 /// A score-shaped tensor `[batch, q_heads, q_len, columns]`, broadcast by strides of 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ScoreTensor {

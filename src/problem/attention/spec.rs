@@ -298,7 +298,12 @@ impl Spec {
         self
     }
 
-    /// [`append`](Self::append) that turns the new keys by a rotary embedding.
+    /// [`append`](Self::append) with rotary embedding: the new keys are turned before they are stored, and the queries before they are
+    /// scored, so pass both as the projections made them. `q` itself is left as it is.
+    ///
+    /// The queries are the last `q_len` rows of what is appended: query `i` turns by the angles of new row `len - q_len + i`, which for
+    /// [`Angles::Appended`](crate::Angles::Appended) is position `kv_lens[b] + len - q_len + i`. Turned queries are f32 and lie in
+    /// the workspace. Queries or keys that are turned already go with [`append`](Self::append).
     pub fn append_rotated(mut self, len: u32, rotary: Rotary) -> Self {
         self.kv_lens = true;
         self.append = Some(Append { len, rotary: Some(rotary) });
@@ -353,6 +358,17 @@ impl Spec {
     pub fn grid(mut self, grid: Grid) -> Self {
         self.grid = Some(grid);
         self
+    }
+
+    /// The same over queries that were turned with the keys of an append: dense and f32, each row whole vec4, in the workspace, which is
+    /// bound twice. Unchanged where nothing turns.
+    pub(crate) fn turned_queries(&self) -> Self {
+        if self.append.and_then(|append| append.rotary).is_none() {
+            return self.clone();
+        }
+        let s = self.shape;
+        let layout = Order::Bhsd.layout(s.q_heads, s.q_len, s.head_dim.next_multiple_of(4));
+        Self { shared_buffer: true, ..self.clone().q_type(DType::F32).q_layout(layout) }
     }
 
     /// The sizes.

@@ -19,11 +19,15 @@ const LINEAR: [Mutant; 9] = [
     ),
     mutant("no activation", "if ACTIVATION == 1 {", "if false {"),
     mutant("erf without its sign", "sign(x) * (1.0", "(1.0"),
-    mutant("shift of the first outputs", "load_shift(shift_row(0, 0, 0), c)", "load_shift(shift_row(0, 0, 0), 0)"),
+    mutant(
+        "bias of the first outputs",
+        "load_layer_bias(layer_bias_row(0, 0, 0), c)",
+        "load_layer_bias(layer_bias_row(0, 0, 0), 0)",
+    ),
     mutant(
         "residual before the activation",
-        "activated(sums[r * COLS + j] + shift_of(c)) + residual_of(row, c)",
-        "activated(sums[r * COLS + j] + shift_of(c) + residual_of(row, c))",
+        "activated(sums[r * COLS + j] + layer_bias_of(c)) + residual_of(row, c)",
+        "activated(sums[r * COLS + j] + layer_bias_of(c) + residual_of(row, c))",
     ),
     mutant("outputs past the last stored", "if row < block.rows && c < block.c_end", "if row < block.rows"),
 ];
@@ -61,8 +65,8 @@ const NORM: [Mutant; 8] = [
     mutant("what a row lacks counts", "* present(d)", ""),
     mutant("sums of half the invocations", "n = THREADS / 2", "n = THREADS / 4"),
     mutant("epsilon forgotten", "+ params.epsilon)", ")"),
-    mutant("the first gains", "* gain_of(d)", "* gain_of(0)"),
-    mutant("the first shifts", "+ shift_of(d)", "+ shift_of(0)"),
+    mutant("the first weight for all", "* norm_weight_of(d)", "* norm_weight_of(0)"),
+    mutant("the first bias for all", "+ layer_bias_of(d)", "+ layer_bias_of(0)"),
     mutant("the first row's residual", "residual_row(0, 0, row)", "residual_row(0, 0, 0)"),
 ];
 
@@ -93,7 +97,7 @@ fn hunt_layers(problems: &[Problem], caps: &Caps, mutants: &[Mutant]) {
 fn wrong_layers_are_caught() {
     let (caps, cpu) = (Caps::webgpu(), Caps { kind: DeviceKind::Cpu, ..Caps::webgpu() });
     let linear = |rows, inputs, outputs| {
-        let layer = Linear::new(rows, inputs, outputs).shift().residual();
+        let layer = Linear::new(rows, inputs, outputs).bias().residual();
         Problem::from(layer.activation(Activation::Gelu))
     };
     hunt_layers(&[linear(70, 70, 70)], &caps, &[&LINEAR[..], &TILE].concat());

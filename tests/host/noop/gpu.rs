@@ -57,7 +57,7 @@ fn comparisons_are_refused_or_run_to_the_end() {
     let append = "compare does not go with append: append first, and compare with the new lengths";
     assert_eq!(refused(&spec.clone().append(1), &spec), append);
     assert_eq!(differ(&spec.clone().append(1)), append);
-    assert_eq!(differ(&spec.clone().sinks()), "input sinks has 0 elements, needs 4");
+    assert_eq!(differ(&spec.clone().sinks()), "input sinks is missing; it has 4 elements");
     assert_eq!(differ(&Spec::new(Shape { head_dim: 600, ..SHAPE })), "head_dim 600 is above 512");
     let short = Inputs::without_values(&data[1..], &data);
     let refusal = gpu.compare((&spec, &inputs), (&spec, &short));

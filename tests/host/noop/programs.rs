@@ -57,8 +57,8 @@ fn features() -> Vec<Problem> {
         masked(spec.clone().kv_lens()).lse().weights().scores(ScoreStage::Masked),
         packed,
     ];
-    let angles = [Angles::Appended { positions: 9 }, Angles::Ids { positions: 9 }, Angles::Rows];
-    specs.extend(angles.map(|angles| spec.clone().append_rotated(2, rotary(angles))));
+    let angles = [Angles::Appended { positions: 130 }, Angles::Ids { positions: 9 }, Angles::Rows];
+    specs.extend(angles.map(|angles| spec.clone().append_rotated(70, rotary(angles))));
     let ropes = angles.map(|angles| Problem::from(Rope::new([2, 4, 70, 6], rotary(angles))));
     let merges = [Merge::new(3, [2, 4, 70, 8]), Merge::new(3, [2, 4, 70, 7]).lse().sinks()].map(Problem::from);
     let comparison = Divergence::new([2, 4, 70, 130]);
@@ -76,7 +76,7 @@ fn features() -> Vec<Problem> {
 /// The parts of a layer beside attention.
 fn layers() -> [Problem; 6] {
     [
-        Linear::new(70, 48, 96).shift().residual().activation(Activation::Silu).into(),
+        Linear::new(70, 48, 96).bias().residual().activation(Activation::Silu).into(),
         Linear::new(3, 48, 90).shared_buffer().into(),
         Norm::layer(70, 48, 1e-5).residual().into(),
         Norm::unit(70, 47, 1e-5).out_type(DType::Bf16).into(),

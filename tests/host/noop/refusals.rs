@@ -30,7 +30,7 @@ fn each_tensor_is_checked_by_name() {
         let (name, needs) = (view.tensor.name(), view.bytes().expect("it has a size"));
         let others = plan.views().zip(&buffers).filter(|(other, _)| other.tensor != view.tensor);
         let missing = others.fold(Bindings::new(), |all, (view, buffer)| all.set(view.tensor, buffer.slice(..)));
-        assert_eq!(plan.bind(&missing).map(drop), Err(Error::Missing { name }));
+        assert_eq!(plan.bind(&missing).map(drop), Err(Error::Missing { name, needs }));
         let short = rebound(&plan, &buffers, view.tensor, buffers[i].slice(..needs - 4));
         assert_eq!(short, Err(Error::Size { name, got: needs - 4, needs }));
         let long = noop.buffer(needs + 512, STORAGE);

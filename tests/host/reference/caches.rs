@@ -92,15 +92,30 @@ fn tables(positions: usize) -> [Vec<f32>; 2] {
     [f32::cos, f32::sin].map(|f| (0..2 * positions).map(|n| f(angle(n))).collect())
 }
 
+/// Rows of two batch items, the row of the tables for each row of an item given, item after item.
+fn turn(rows: &mut [f32], table_rows: [usize; 4], pairs: Pairs, [cos, sin]: [&[f32]; 2]) {
+    let of_item = rows.len() / 6 / 2;
+    for (n, row) in rows.chunks_mut(6).enumerate() {
+        let at = table_rows[n / of_item * 2 + n % 2];
+        for m in 0..2 {
+            let (a, b) = if pairs == Pairs::Halves { (m, m + 2) } else { (2 * m, 2 * m + 1) };
+            let [cos, sin] = [cos, sin].map(|table| f64::from(table[2 * at + m]));
+            let (x, y) = (f64::from(row[a]), f64::from(row[b]));
+            (row[a], row[b]) = ((cos * x - sin * y) as f32, (sin * x + cos * y) as f32);
+        }
+    }
+}
+
 #[test]
-fn new_keys_turn_before_they_are_appended() {
-    let [cos, sin] = tables(6);
+fn new_keys_and_queries_turn() {
+    let [cos, sin] = tables(7);
     let ids = [3, 0, 9, 1];
-    let kinds = [Angles::Appended { positions: 6 }, Angles::Ids { positions: 6 }, Angles::Rows];
+    let kinds = [Angles::Appended { positions: 7 }, Angles::Ids { positions: 6 }, Angles::Rows];
+    let shape = Shape { q_len: NEW as u32, ..SHAPE };
     for (pairs, angles) in [Pairs::Halves, Pairs::Interleaved].into_iter().flat_map(|p| kinds.map(|a| (p, a))) {
         let rotary = rotary(pairs, angles);
         // A cache of numbers throughout, so that it can be compared as a whole.
-        let mut problem = Case::random(causal(SHAPE).append_rotated(NEW as u32, rotary), 52)
+        let mut problem = Case::random(causal(shape).append_rotated(NEW as u32, rotary), 52)
             .with(Tensor::K, numbers(2 * 2 * 7 * 6, 1))
             .with(Tensor::V, numbers(2 * 2 * 7 * 3, 2))
             .with(Tensor::Cos, &cos[..])
@@ -111,21 +126,14 @@ fn new_keys_turn_before_they_are_appended() {
         }
         // The row of the tables for each new row: the item's length and on, the id, its own. The last row is the limit.
         let rows = match angles {
-            Angles::Appended { .. } => [1, 2, 5, 5],
+            Angles::Appended { .. } => [1, 2, 5, 6],
             Angles::Ids { .. } => [3, 0, 5, 1],
             _ => [0, 1, 2, 3],
         };
-        let mut turned = problem.floats(Tensor::NewK).to_vec();
-        for (n, key) in turned.chunks_mut(6).enumerate() {
-            let row = rows[n / 4 * 2 + n % 2];
-            for m in 0..2 {
-                let (a, b) = if pairs == Pairs::Halves { (m, m + 2) } else { (2 * m, 2 * m + 1) };
-                let [cos, sin] = [&cos, &sin].map(|table| f64::from(table[2 * row + m]));
-                let (x, y) = (f64::from(key[a]), f64::from(key[b]));
-                (key[a], key[b]) = ((cos * x - sin * y) as f32, (sin * x + cos * y) as f32);
-            }
-        }
-        let plain = problem.as_spec(causal(SHAPE).append(NEW as u32)).with(Tensor::NewK, turned);
+        let [mut keys, mut queries] = [Tensor::NewK, Tensor::Q].map(|tensor| problem.floats(tensor).to_vec());
+        turn(&mut keys, rows, pairs, [&cos, &sin]);
+        turn(&mut queries, rows, pairs, [&cos, &sin]);
+        let plain = problem.as_spec(causal(shape).append(NEW as u32)).with(Tensor::NewK, keys).with(Tensor::Q, queries);
         assert_eq!(Way::Oracle.run(&problem), Way::Oracle.run(&plain), "{rotary:?}");
         for way in Way::ALL {
             let [found, expected] = [&problem, &plain].map(|problem| way.run(problem));
@@ -298,4 +306,30 @@ fn caches_are_compared() {
         written.set(tensor, scored.get(tensor).expect("asked for").to_vec());
     }
     assert_eq!(verdict(&problem, &written), Ok(4));
+}
+
+/// Queries before the new rows stand at earlier positions, and none below the first.
+#[test]
+fn earlier_queries_turn_by_their_positions() {
+    let [cos, sin] = tables(7);
+    let rotary = rotary(Pairs::Halves, Angles::Appended { positions: 7 });
+    let shape = Shape { batch: 1, kv_heads: 1, q_heads: 1, q_len: 3, ..SHAPE };
+    let problem = Case::random(causal(shape).append_rotated(1, rotary), 53)
+        .with(Tensor::K, numbers(7 * 6, 1))
+        .with(Tensor::V, numbers(7 * 3, 2))
+        .with(Tensor::Cos, &cos[..])
+        .with(Tensor::Sin, &sin[..]);
+    for (len, positions) in [(4, [2, 3, 4]), (1, [0, 0, 1])] {
+        let problem = problem.clone().with(Tensor::KvLens, [len]);
+        let turned = |tensor, rows: u32, positions: &[u32]| -> Vec<f32> {
+            let by_ids = Rotary { angles: Angles::Ids { positions: 7 }, ..rotary };
+            let inputs = Inputs::default().set(Tensor::Q, Data::Floats(problem.floats(tensor)));
+            let out = rope(&Rope::new([1, 1, rows, 6], by_ids), &inputs.rotary(&cos, &sin).positions(positions));
+            out.into_iter().map(|x| x as f32).collect()
+        };
+        let queries = turned(Tensor::Q, 3, &positions);
+        let plain = problem.as_spec(causal(shape).append(1));
+        let plain = plain.with(Tensor::Q, queries).with(Tensor::NewK, turned(Tensor::NewK, 1, &[len]));
+        assert_eq!(Way::Oracle.run(&problem), Way::Oracle.run(&plain), "{len}");
+    }
 }

@@ -39,7 +39,7 @@ fn draw_scores(rng: &mut Rng, mut spec: Spec) -> Spec {
         spec = spec.softcap(1.5);
     }
     if rng.bool() {
-        let columns = s.kv_len + 2 - rng.u32(..s.kv_len.min(5));
+        let columns = s.kv_len - rng.u32(..s.kv_len.min(5));
         let bias = layout(rng, columns);
         spec = spec.bias(bias, columns).bias_type(draw_type(rng));
     }
@@ -57,7 +57,7 @@ fn draw_scores(rng: &mut Rng, mut spec: Spec) -> Spec {
 fn draw_lengths(rng: &mut Rng, spec: Spec) -> Spec {
     let s = *spec.shape();
     let pairs = if rng.bool() { Pairs::Halves } else { Pairs::Interleaved };
-    let rotary = Rotary { dim: s.head_dim, pairs, angles: Angles::Appended { positions: 5 } };
+    let rotary = Rotary { dim: s.head_dim, pairs, angles: Angles::Appended { positions: s.kv_len } };
     let new = rng.u32(1..=s.kv_len.min(4));
     match rng.u32(..5) {
         0 => spec.kv_lens(),

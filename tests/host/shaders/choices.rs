@@ -41,10 +41,10 @@ fn parts(kernel: &str) -> String {
         }
         "pack" => "params".into(),
         "diverge" => "params heads".into(),
-        "linear" => "params lanes activation linear_tile linear_rows linear_few linear_matrix row_alone row_shuffle shift no_shift residual \
+        "linear" => "params lanes activation linear_tile linear_rows linear_few linear_matrix row_alone row_shuffle layer_bias no_layer_bias residual \
                      no_residual half"
             .into(),
-        "norm" => "params gain no_gain shift no_shift residual no_residual half".into(),
+        "norm" => "params norm_weight no_norm_weight layer_bias no_layer_bias residual no_residual half".into(),
         "embed" => "params learned_positions no_learned_positions half".into(),
         "locate" => "params heads half".into(),
         _ => panic!("a new kernel: list its parts here"),
@@ -116,7 +116,7 @@ fn choices(kernel: &str) -> &'static [(&'static str, &'static str)] {
             ("x", READ),
             ("weight", READ),
             ("residual", READ),
-            ("shift", "f32 vec4<f32>"),
+            ("layer_bias", "f32 vec4<f32>"),
             ("out", WRITTEN),
             ("ACTIVATION", "0 1 2 3 4"),
             ("RM", "1 2 4"),

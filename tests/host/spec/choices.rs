@@ -30,7 +30,7 @@ fn features() -> Vec<Spec> {
         spec.clone().bias(pairs, 5),
         spec.clone().bias(pairs, 4),
         spec.clone().keep(pairs, 5),
-        spec.clone().keep(pairs, 9),
+        spec.clone().keep(pairs, 3),
         spec.clone().block_mask(form(1)),
         spec.clone().block_mask(form(4)),
         spec.clone().alibi(Slopes::Head).align(Align::End),
@@ -40,7 +40,7 @@ fn features() -> Vec<Spec> {
         spec.clone().append(1),
         spec.clone().append(5),
         spec.clone().append(1).new_layouts(pairs, pairs),
-        spec.clone().append_rotated(1, interleaved),
+        spec.clone().append_rotated(3, interleaved),
         one.clone().packed(3),
         one.packed(4),
         spec.clone().lse().without_out(),
@@ -52,7 +52,8 @@ fn features() -> Vec<Spec> {
         Spec::new(Shape { q_len: 6, kv_len: 6, ..SHAPE }).grid(Grid::windows(2, 3, 2, 0)),
         Spec::new(Shape { q_len: 6, kv_len: 6, ..SHAPE }).grid(Grid::windows(2, 3, 2, 1).biased()),
     ];
-    all.extend(angles.map(|angles| spec.clone().append_rotated(1, rotary(4, angles))));
+    all.extend(angles.map(|angles| spec.clone().append_rotated(3, rotary(4, angles))));
+    all.push(spec.append_rotated(1, rotary(4, Angles::Appended { positions: 5 })));
     all
 }
 
@@ -76,7 +77,7 @@ fn masks_need_an_alignment() {
 #[test]
 fn choices_that_make_no_sense_are_refused() {
     let (spec, one) = (spec(), Spec::new(Shape { batch: 1, ..SHAPE }));
-    let appended = |dim, angles| spec.clone().append_rotated(1, rotary(dim, angles));
+    let appended = |dim, angles| spec.clone().append_rotated(3, rotary(dim, angles));
     let pairs = Order::Bhsd.layout(4, 3, 5);
     for (spec, said) in [
         (spec.clone().kv_type(DType::Bool), "kv_type is bool, not f32, f16 or bf16"),
@@ -87,6 +88,16 @@ fn choices_that_make_no_sense_are_refused() {
         (spec.clone().softcap(0.0), "softcap is 0"),
         (spec.clone().bias(pairs, 0), "columns of bias is 0"),
         (spec.clone().keep(pairs, 0), "columns of keep is 0"),
+        (spec.clone().bias(pairs, 6), "columns of bias 6 is above 5"),
+        (spec.clone().keep(pairs, 9), "columns of keep 9 is above 5"),
+        (
+            appended(4, Angles::Appended { positions: 4 }),
+            "the rotary tables have 4 positions, and kv_len is 5: the keys past them would not turn",
+        ),
+        (
+            spec.clone().append_rotated(2, rotary(4, Angles::Rows)),
+            "q_len beside angles for each appended row 3 is above 2",
+        ),
         (spec.clone().block_mask(form(0)), "heads is 0"),
         (spec.clone().block_mask(form(2)), "the block mask is made for heads 2, the shape has 4"),
         (spec.clone().append(0), "rows to append is 0"),

@@ -4,7 +4,7 @@ use std::{process::Command, sync::LazyLock};
 
 use wgpu_attention::{
     Activation, Algorithm, Angles, Attention, Bindings, BlockForm, Caps, DType, Error, Gpu, Inputs, Layout, Mask, Norm,
-    Pairs, Plan, Problem, Rotary,
+    Pairs, Plan, Problem, Rotary, Shape, Spec,
     inspect::{PatchRegions, plot::Overlay},
     kernels, nn,
     program::Program,
@@ -14,7 +14,16 @@ use wgpu_attention::{
 use super::{resized, spec};
 
 /// A variant, how to provoke it, and what it says.
-type Case = (&'static str, fn() -> Error, &'static str);
+type Case = (Variant, fn() -> Error, &'static str);
+
+/// The name of a variant, and whether an error is one.
+type Variant = (&'static str, fn(&Error) -> bool);
+
+macro_rules! variant {
+    ($Name:ident) => {
+        (stringify!($Name), |error| matches!(error, Error::$Name { .. }))
+    };
+}
 
 /// A block mask for the shape of [`spec`], but for its queries.
 const fn form(block: u32, q_len: u32) -> BlockForm {
@@ -24,107 +33,176 @@ const fn form(block: u32, q_len: u32) -> BlockForm {
 const TILES: kernels::Workgroup = kernels::Workgroup { invocations: 64, bytes: 0, rows: 32, keys: 32, grouped: false };
 
 const CASES: &[Case] = &[
-    ("Zero", || refused(&resized("q_len", 0)), "q_len is 0"),
-    ("TooLarge", || refused(&resized("head_dim", 600)), "head_dim 600 is above 512"),
-    ("Overflow", || refused(&spec().v_layout(FAR)), "the size of v overflows 64 bits"),
-    ("Heads", || refused(&resized("kv_heads", 3)), "4 query heads cannot share 3 key heads evenly"),
-    ("NotFinite", || refused(&spec().scale(f32::NAN)), "scale is NaN, not a finite number"),
+    (variant!(Zero), || refused(&resized("q_len", 0)), "q_len is 0"),
+    (variant!(TooLarge), || refused(&resized("head_dim", 600)), "head_dim 600 is above 512"),
+    (variant!(Overflow), || refused(&spec().v_layout(FAR)), "the size of v overflows 64 bits"),
+    (variant!(Heads), || refused(&resized("kv_heads", 3)), "4 query heads cannot share 3 key heads evenly"),
+    (variant!(NotFinite), || refused(&spec().scale(f32::NAN)), "scale is NaN, not a finite number"),
     (
-        "NotPositive",
+        variant!(NotPositive),
         || Problem::from(Norm::rms(1, 1, 0.0)).check().expect_err("it is refused"),
         "epsilon is 0, not a normal number above 0",
     ),
-    ("Odd", || refused(&spec().append_rotated(1, rotary(3))), "rotary dim 3 is odd"),
-    ("Block", || refused(&spec().block_mask(form(48, 3))), "block 48 is not a power of two from 16 to 256"),
-    ("BlockMask", || refused(&spec().block_mask(form(64, 4))), "the block mask is made for q_len 4, the shape has 3"),
-    ("Type", || refused(&spec().q_type(DType::U32)), "q_type is u32, not f32, f16 or bf16"),
+    (variant!(Odd), || refused(&spec().append_rotated(1, rotary(3))), "rotary dim 3 is odd"),
+    (variant!(Block), || refused(&spec().block_mask(form(48, 3))), "block 48 is not a power of two from 16 to 256"),
     (
-        "Conflict",
+        variant!(BlockMask),
+        || refused(&spec().block_mask(form(64, 4))),
+        "the block mask is made for q_len 4, the shape has 3",
+    ),
+    (variant!(Type), || refused(&spec().q_type(DType::U32)), "q_type is u32, not f32, f16 or bf16"),
+    (
+        variant!(Conflict),
         || refused(&spec().packed(2)),
         "packed does not go with a batch of more than one: the sequences are the batch",
     ),
-    ("Range", || refused(&spec().weights().only(0..4, 2..2)), "rows 2..2 are empty or outside 0..3"),
-    ("Unequal", unequal, "attentions that are compared differ in kv_len: 5 and 4"),
-    ("NoOutput", || refused(&spec().without_out()), "nothing to compute: without out, ask for lse, weights or scores"),
+    (variant!(Range), || refused(&spec().weights().only(0..4, 2..2)), "rows 2..2 are empty or outside 0..3"),
+    (variant!(Unequal), unequal, "attentions that are compared differ in kv_len: 5 and 4"),
     (
-        "Align",
+        variant!(NoOutput),
+        || refused(&spec().without_out()),
+        "nothing to compute: without out, ask for lse, weights or scores",
+    ),
+    (
+        variant!(Align),
         || refused(&spec().mask(Mask::causal())),
         "a causal mask, a window or ALiBi needs Spec::align: say where query 0 stands among the keys",
     ),
     (
-        "Strides",
+        variant!(Strides),
         || refused(&spec().out_layout(Layout { offset: 0, batch: 9, head: 9, row: 9 })),
         "out may be written twice at one address: of its strides 9 (batch), 9 (head) and 9 (row), each must step over all that smaller ones reach",
     ),
     // All that is declared is built; those who read cases from files refuse what they cannot ask for.
-    ("NotBuilt", || Error::NotBuilt { feature: "op mha" }, "op mha is not built yet"),
+    (variant!(NotBuilt), || Error::NotBuilt { feature: "op mha" }, "op mha is not built yet"),
     (
-        "Kernel",
+        variant!(Kernel),
         || kernels::Classify::new(&spec(), &Caps::webgpu(), TILES).expect_err("it has no masks"),
         "kernel classify cannot run: there is neither a bias nor a keep-mask nor a block mask",
     ),
     (
-        "BindingLimit",
+        variant!(BindingLimit),
         || {
             Program::new(spec(), &Caps { binding_bytes: 31, ..Caps::webgpu() }, kernels::Choice::Suggested)
                 .expect_err("a row is longer")
         },
         "q takes 32 bytes for one row of work, above the 28 that this device binds",
     ),
-    ("Missing", || unbound(&Bindings::new()), "binding q is missing"),
-    ("Unused", || unbound(&all().lse(BUFFERS[4].slice(..))), "binding lse is given, but this plan does not use it"),
-    ("Size", || unbound(&all().k(BUFFERS[1].slice(256..))), "binding k has 512 bytes, needs 640"),
-    ("Offset", || unbound(&all().v(BUFFERS[2].slice(4..))), "binding v starts at byte 4, not a multiple of 256"),
-    ("Usage", || unbound(&all().v(BUFFERS[5].slice(..))), "the buffer of binding v lacks usage STORAGE"),
-    ("Overlap", || unbound(&all().out(BUFFERS[0].slice(..))), "bindings q and out overlap, and one of them is written"),
     (
-        "SharedBuffer",
+        variant!(BufferLimit),
+        || {
+            let shape =
+                Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 1 << 20, kv_len: 1 << 20, head_dim: 4, value_dim: 4 };
+            Attention::new(&NOOP.0).plan(Spec::new(shape).weights()).expect_err("nothing has so much memory")
+        },
+        "weights takes 4398046511104 bytes (4.0 TiB), above the 268435456 bytes (256.0 MiB) that one buffer of this device can have",
+    ),
+    (variant!(Missing), || unbound(&Bindings::new()), "binding q is missing; it takes 768 bytes"),
+    (
+        variant!(Unused),
+        || unbound(&all().lse(BUFFERS[4].slice(..))),
+        "binding lse is given, but this plan does not use it",
+    ),
+    (variant!(Size), || unbound(&all().k(BUFFERS[1].slice(256..))), "binding k has 512 bytes, needs 640"),
+    (
+        variant!(Offset),
+        || unbound(&all().v(BUFFERS[2].slice(4..))),
+        "binding v starts at byte 4, not a multiple of 256",
+    ),
+    (variant!(Usage), || unbound(&all().v(BUFFERS[5].slice(..))), "the buffer of binding v lacks usage STORAGE"),
+    (
+        variant!(Overlap),
+        || unbound(&all().out(BUFFERS[0].slice(..))),
+        "bindings q and out overlap, and one of them is written",
+    ),
+    (
+        variant!(SharedBuffer),
         || unbound(&all().q(BUFFERS[6].slice(..1024)).out(BUFFERS[6].slice(1024..))),
         "bindings q and out lie in one buffer, and one of them is written: set Spec::shared_buffer",
     ),
-    ("Steps", steps, "steps 1..2 are outside 0..1"),
+    (variant!(Steps), steps, "steps 1..2 are outside 0..1"),
     (
-        "Input",
+        variant!(MissingInput),
+        || Inputs::new(&[0.0; 192], &[0.0; 160], &[0.0; 120]).check(spec().sinks()).expect_err("no sinks"),
+        "input sinks is missing; it has 4 elements",
+    ),
+    (
+        variant!(Starts),
+        || {
+            let spec = Spec::new(Shape { batch: 1, ..*spec().shape() }).packed(2);
+            let inputs = Inputs::new(&[0.0; 96], &[0.0; 80], &[0.0; 60]).packed(&[0, 3, 1], &[0, 5, 5]);
+            inputs.check(spec).expect_err("they go back")
+        },
+        "cu_q[2] is 1, outside 3..=3: each start is at least the one before and at most the number of rows",
+    ),
+    (
+        variant!(Positions),
+        || refused(&spec().append_rotated(1, Rotary { angles: Angles::Appended { positions: 4 }, ..rotary(2) })),
+        "the rotary tables have 4 positions, and kv_len is 5: the keys past them would not turn",
+    ),
+    (
+        variant!(Input),
         || Inputs::new(&[], &[], &[]).check(spec()).expect_err("they are empty"),
         "input q has 0 elements, needs 192",
     ),
     (
-        "UnusedInput",
+        variant!(UnusedInput),
         || Inputs::new(&[0.0; 192], &[0.0; 160], &[0.0; 120]).sinks(&[0.0; 4]).check(spec()).expect_err("no sinks"),
         "input sinks is given, but this problem does not read it",
     ),
     // Really provoked below, in a process of its own.
     (
-        "NoAdapter",
+        variant!(NoAdapter),
         || Error::NoAdapter { because: "...".into() },
         "no GPU adapter. A Vulkan, Metal or DX12 driver of your GPU gives one; without a GPU a software driver does \
          (package mesa-vulkan-drivers on Debian, Ubuntu and Fedora, vulkan-swrast on Arch). Looked for: ...",
     ),
-    ("Device", || unbound(&all().v(BUFFERS[7].slice(..))), "the device refused a bind group: ..."),
+    (variant!(Device), || unbound(&all().v(BUFFERS[7].slice(..))), "the device refused a bind group: ..."),
     // No software driver runs out of memory on demand.
     (
-        "OutOfMemory",
+        variant!(OutOfMemory),
         || Error::OutOfMemory { what: "q", because: "...".into() },
         "the device is out of memory for q: ...",
     ),
-    ("Lost", lost, "the device was lost: ..."),
+    (variant!(Lost), lost, "the device was lost: ..."),
     (
-        "StateDict",
+        variant!(StateDict),
         || nn::Linear::load(&mut state(&[2, 3]), "up", 3, 2).expect_err("it is turned"),
         "state dict: up.weight: it is [2, 3], and [3, 2] is expected",
     ),
     (
-        "Value",
+        variant!(Node),
         || {
             let up = nn::Linear::load(&mut state(&[2, 3]), "up", 2, 3).expect("it fits");
-            let mut tape = nn::Tape::new(&Attention::new(&NOOP.0));
-            let x = tape.input(1, 4, DType::F32);
-            up.record(&mut tape, x, Activation::None, None).expect_err("it is wide")
+            let mut graph = nn::Graph::new(&Attention::new(&NOOP.0));
+            let x = graph.input(1, 4, DType::F32);
+            up.forward(&mut graph, x, Activation::None, None).expect_err("it is wide")
         },
         "x has width 4, needs 3",
     ),
     (
-        "HeadDim",
+        variant!(Batch),
+        || {
+            let attention = nn::MultiHeadAttention::of(1, std::array::from_fn(|_| linear())).expect("they fit");
+            let mut graph = nn::Graph::new(&Attention::new(&NOOP.0));
+            let x = graph.input(10, 2, DType::F32);
+            attention.forward(&mut graph, [x; 3], &nn::CallOptions::of(3), None).expect_err("10 is no multiple of 3")
+        },
+        "query has 10 rows, which 3 sequences of equal length cannot share",
+    ),
+    (
+        variant!(OtherGraph),
+        || {
+            let mut graphs = [(); 2].map(|()| nn::Graph::new(&Attention::new(&NOOP.0)));
+            let node = graphs[0].input(1, 1, DType::F32);
+            let [_, mut other] = graphs;
+            other.keep(node);
+            other.compile().expect_err("it is of the first")
+        },
+        "a node belongs to another graph than the one that it is used with",
+    ),
+    (
+        variant!(HeadDim),
         || {
             nn::MultiHeadAttention::load(&mut state(&[2, 3]), "", nn::Heads::new(10, 4))
                 .expect_err("it does not divide")
@@ -132,7 +210,7 @@ const CASES: &[Case] = &[
         "4 heads cannot share an embedding of 10 evenly",
     ),
     (
-        "Picture",
+        variant!(Picture),
         || Overlay::new(b"GIF89a", PatchRegions::new(1, 1), &[0.5]).expect_err("it is neither"),
         "cannot draw: the image is neither PNG nor JPEG",
     ),
@@ -145,8 +223,16 @@ fn rotary(dim: u32) -> Rotary {
 const FAR: Layout = Layout { offset: u64::MAX, batch: 0, head: 0, row: 0 };
 
 /// A state dict of one tensor of six numbers.
-fn state(shape: &'static [usize]) -> nn::Weights<'static> {
-    nn::Weights::of(&Attention::new(&NOOP.0), [("up.weight", shape, [0.0; 6].as_slice())]).expect("six numbers")
+fn state(shape: &'static [usize]) -> nn::StateDict<'static> {
+    nn::StateDict::of(&Attention::new(&NOOP.0), [("up.weight", shape, [0.0; 6].as_slice())]).expect("six numbers")
+}
+
+/// A layer of two inputs and two outputs.
+fn linear() -> nn::Linear {
+    let numbers = [0.0; 4];
+    let tensors = [("w.weight", [2, 2].as_slice(), numbers.as_slice())];
+    let mut weights = nn::StateDict::of(&Attention::new(&NOOP.0), tensors).expect("four numbers");
+    nn::Linear::load(&mut weights, "w", 2, 2).expect("it fits")
 }
 
 fn refused(spec: &wgpu_attention::Spec) -> Error {
@@ -218,7 +304,7 @@ fn variants() -> Vec<&'static str> {
 
 #[test]
 fn every_variant_has_a_case() {
-    let covered: Vec<_> = CASES.iter().map(|&(variant, ..)| variant).collect();
+    let covered: Vec<_> = CASES.iter().map(|&((variant, _), ..)| variant).collect();
     assert_eq!(covered, variants());
     println!("{} variants", covered.len());
 }
@@ -235,9 +321,10 @@ fn without_driver_text(error: Error) -> Error {
 
 #[test]
 fn every_variant_says_what_is_wrong() {
-    for (variant, provoke, text) in CASES {
+    for ((variant, is_it), provoke, text) in CASES {
         let error = without_driver_text(provoke());
-        assert!(format!("{error:?}").starts_with(variant), "{error:?} is no {variant}");
+        assert!(is_it(&error), "{error:?} is no {variant}");
+        assert_eq!(format!("{error:?}"), error.to_string(), "`fn main() -> Result<(), Error>` prints the first");
         assert_eq!(error.to_string(), *text, "{variant}");
     }
 }

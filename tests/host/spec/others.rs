@@ -50,7 +50,7 @@ fn comparisons_are_checked() {
     assert_eq!(Problem::from(&problem).check(), Ok(()));
     let one = Inputs::default().set(Tensor::Weights, Data::Floats(&weights));
     let said = |inputs: Inputs<'_>| inputs.check(&problem).expect_err("it is refused").to_string();
-    assert_eq!(said(one), "input other_weights has 0 elements, needs 8");
+    assert_eq!(said(one), "input other_weights is missing; it has 8 elements");
     let both = one.set(Tensor::OtherWeights, Data::Floats(&weights));
     assert_eq!(both.check(&problem), Ok(()));
     assert_eq!(said(both.sinks(&[0.0])), "input sinks is given, but this problem does not read it");

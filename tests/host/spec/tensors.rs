@@ -15,7 +15,7 @@ fn tensors_are_numbered_by_their_place() {
     let pair = Layout::broadcast(&[3, 4]).expect("two sizes");
     let more = spec().bias(pair, 4).keep(pair, 4).alibi(Slopes::BatchHead).sinks().only(1..3, 0..1).weights();
     let more =
-        more.additive().head_scales().append_rotated(2, rotary(4, Angles::Ids { positions: 9 })).new_type(DType::F16);
+        more.additive().head_scales().append_rotated(3, rotary(4, Angles::Ids { positions: 9 })).new_type(DType::F16);
     let found: Vec<_> = more.views().map(|view| (view.tensor.name(), view.sizes, view.dtype, view.written)).collect();
     let [f, h, u] = [DType::F32, DType::F16, DType::U32];
     let wanted = [
@@ -23,8 +23,8 @@ fn tensors_are_numbered_by_their_place() {
         ("k", [2, 2, 5, 8], f, true),
         ("v", [2, 2, 5, 6], f, true),
         ("out", [2, 4, 3, 6], f, true),
-        ("new_k", [2, 2, 2, 8], h, false),
-        ("new_v", [2, 2, 2, 6], h, false),
+        ("new_k", [2, 2, 3, 8], h, false),
+        ("new_v", [2, 2, 3, 6], h, false),
         ("bias", [2, 4, 3, 4], f, false),
         ("keep", [2, 4, 3, 4], DType::Bool, false),
         ("slopes", [1, 1, 2, 4], f, false),
@@ -32,7 +32,7 @@ fn tensors_are_numbered_by_their_place() {
         ("kv_lens", [1, 1, 1, 2], u, false),
         ("cos", [1, 1, 9, 2], f, false),
         ("sin", [1, 1, 9, 2], f, false),
-        ("positions", [2, 1, 1, 2], u, false),
+        ("positions", [2, 1, 1, 3], u, false),
         ("weights", [2, 2, 1, 5], f, true),
         ("score_weights", [1, 1, 4, 8], f, false),
         ("head_scales", [1, 1, 1, 4], f, false),

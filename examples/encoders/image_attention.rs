@@ -39,7 +39,7 @@ use wgpu_attention::{
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// A cat, see data/README.md.
-const CAT: &[u8] = include_bytes!("data/cat.jpg");
+const CAT: &[u8] = include_bytes!("../data/cat.jpg");
 
 /// Draws where an image model looks.
 #[derive(Parser)]

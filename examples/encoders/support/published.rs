@@ -8,8 +8,8 @@ use std::error::Error;
 use wgpu_attention::{
     Activation, Gpu, inspect,
     nn::{
-        Attended, CallOptions, Encoder, EncoderLayer, FeedForward, Forward, LayerNorm, Linear, MultiHeadAttention,
-        ReturnWeights, Tape, Value, Weights,
+        Attended, CallOptions, Encoder, EncoderLayer, FeedForward, Graph, LayerNorm, Linear, Model, MultiHeadAttention,
+        Node, ReturnWeights, StateDict,
     },
     wgpu,
 };
@@ -98,7 +98,7 @@ impl Layers {
     /// `prefix` is what stands before all names in this file.
     pub(crate) fn read(
         checkpoint: &Checkpoint,
-        weights: &mut Weights<'_>,
+        weights: &mut StateDict<'_>,
         family: &Family,
         prefix: &str,
     ) -> Result<Self> {
@@ -145,45 +145,45 @@ pub(crate) struct Seen {
 }
 
 /// What all queries see, and all that is shown of it.
-pub(crate) fn sight() -> CallOptions {
+pub(crate) fn options() -> CallOptions {
     CallOptions::of(1).weights(ReturnWeights::EachHead).measured()
 }
 
-/// A tape that is finished: a run is one submission.
+/// A graph that is finished: a run is one submission.
 pub(crate) struct Ready {
-    forward: Forward,
-    hidden: Value,
+    model: Model,
+    hidden: Node,
     attended: Vec<Attended>,
 }
 
 impl Ready {
     /// All that is read afterwards is kept.
-    pub(crate) fn new(mut tape: Tape, hidden: Value, attended: Vec<Attended>) -> Result<Self> {
-        tape.keep(hidden);
+    pub(crate) fn new(mut graph: Graph, hidden: Node, attended: Vec<Attended>) -> Result<Self> {
+        graph.keep(hidden);
         for one in &attended {
             let measured = one.measured.iter().flat_map(|measured| [measured.rows, measured.received]);
             for value in one.weights.into_iter().chain(measured) {
-                tape.keep(value);
+                graph.keep(value);
             }
         }
-        Ok(Self { forward: tape.finish()?, hidden, attended })
+        Ok(Self { model: graph.compile()?, hidden, attended })
     }
 
     pub(crate) fn dispatches(&self) -> usize {
-        self.forward.dispatches()
+        self.model.dispatches()
     }
 
     /// One forward pass: the last hidden state `[tokens, hidden]`.
     pub(crate) fn run(&self, gpu: &Gpu) -> Result<Vec<f32>> {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.forward.encode(&mut encoder);
+        self.model.encode(&mut encoder);
         gpu.queue().submit([encoder.finish()]);
-        Ok(gpu.read(self.forward.buffer(self.hidden))?)
+        Ok(gpu.read(self.model.buffer(self.hidden)?)?)
     }
 
     /// What the layers did in the last run.
     pub(crate) fn seen(&self, gpu: &Gpu) -> Result<Vec<Seen>> {
-        let read = |value: Value| gpu.read::<f32>(self.forward.buffer(value));
+        let read = |value: Node| gpu.read::<f32>(self.model.buffer(value)?);
         let one = |attended: &Attended| {
             let (weights, measured) = attended.weights.zip(attended.measured.as_ref()).ok_or("nothing was measured")?;
             let heads = measured.heads(&read(measured.rows)?);

@@ -6,12 +6,12 @@ use std::{error::Error, path::Path};
 use tokenizers::Tokenizer;
 use wgpu_attention::{
     Attention, DType, Gpu,
-    nn::{Embedding, LayerNorm, Tape},
+    nn::{Embedding, Graph, LayerNorm},
 };
 
 use super::{
     checkpoint::Checkpoint,
-    published::{Answer, Family, Layers, Ready, answer, dense, sight},
+    published::{Answer, Family, Layers, Ready, answer, dense, options},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -98,13 +98,13 @@ impl TextModel {
         if let Some(id) = ids.iter().find(|&&id| id >= self.words.count) {
             return Err(format!("tokenizer.json gives token {id}, the model knows {}", self.words.count).into());
         }
-        let mut tape = Tape::new(gpu.attention());
-        let ids = tape.constant(1, len, DType::U32, ids);
-        let x = self.words.record(&mut tape, ids, len);
-        let sort = self.sort.as_ref().map(|sort| tape.constant(1, self.layers.hidden, DType::F32, sort));
-        let x = self.norm.record_sum(&mut tape, x, sort)?;
-        let (hidden, attended) = self.layers.encoder.record(&mut tape, x, &sight())?;
-        Ready::new(tape, hidden, attended)
+        let mut graph = Graph::new(gpu.attention());
+        let ids = graph.constant(1, len, DType::U32, ids);
+        let x = self.words.forward(&mut graph, ids, len);
+        let sort = self.sort.as_ref().map(|sort| graph.constant(1, self.layers.hidden, DType::F32, sort));
+        let x = self.norm.forward_sum(&mut graph, x, sort)?;
+        let (hidden, attended) = self.layers.encoder.forward(&mut graph, x, &options())?;
+        Ready::new(graph, hidden, attended)
     }
 
     /// What a classification head makes of the first token, if there is one.

@@ -1,4 +1,4 @@
-//! The support table of the README says what the kernels' constructors say.
+//! The support table of docs/features.md says what the kernels' constructors say.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ fn specs(line: &str) -> Option<Vec<Spec>> {
         "key lengths on the device" => vec![spec().kv_lens()],
         "append to a KV cache" => vec![spec().append(1), spec().append(70), spec().append(1).new_type(DType::F16)],
         "rotary embedding in the append and alone" => {
-            angles().map(|angles| spec().append_rotated(1, rotary(angles))).into()
+            angles().map(|angles| spec().append_rotated(40, rotary(angles))).into()
         }
         "packed sequences" => vec![Spec::new(Shape { batch: 1, ..SHAPE }).packed(3)],
         "log-sum-exp" => vec![spec().lse()],
@@ -119,8 +119,8 @@ fn rotations_merges_and_locations_run_alone() {
 
 /// Lines of the support table: name, and what its column says.
 fn table() -> Vec<(&'static str, [&'static str; 4])> {
-    let readme = include_str!("../../README.md");
-    let (_, section) = readme.split_once("## What it supports").expect("the section");
+    let page = include_str!("../../docs/features.md");
+    let (_, section) = page.split_once("## What it supports").expect("the section");
     let (section, _) = section.split_once("\n## ").expect("another section follows");
     let cells = |line: &'static str| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>();
     let lines = section.lines().filter(|line| line.starts_with('|')).skip(2);
@@ -166,5 +166,8 @@ fn the_support_table_has_a_column_per_algorithm_and_every_feature() {
     assert_eq!(names.len(), table().len(), "a line stands twice");
     assert_eq!(names.len(), 29, "a feature was added or removed: say so in the table");
     let heading = Algorithm::ALL.map(|algorithm| format!("`{algorithm}`")).join(" | ");
-    assert!(include_str!("../../README.md").contains(&format!("| | {heading} |")), "the columns are the algorithms");
+    assert!(
+        include_str!("../../docs/features.md").contains(&format!("| | {heading} |")),
+        "the columns are the algorithms"
+    );
 }

@@ -36,22 +36,32 @@ struct Stored<'a> {
 /// What is missing or is of another shape or type is refused by its name, with what was expected. Once a model has taken all that it
 /// knows, [`finish`](Self::finish) refuses what is left.
 #[derive(Clone, Debug)]
-pub struct Weights<'a> {
+pub struct StateDict<'a> {
     attention: Attention,
     tensors: BTreeMap<String, Stored<'a>>,
     taken: BTreeSet<String>,
 }
 
-impl<'a> Weights<'a> {
+impl<'a> StateDict<'a> {
     /// The tensors of a safetensors file, for the device of `attention`.
     pub fn of_file(attention: &Attention, file: &'a [u8]) -> Result<Self, Error> {
-        let broken = |error| refused("", format!("not a whole safetensors file: {error}"));
-        let file = SafeTensors::deserialize(file).map_err(broken)?;
+        let broken = |error| {
+            let other = if file.starts_with(b"PK") || file.starts_with(b"\x80") {
+                "; it looks like a file of torch.save, which safetensors.torch.save_file converts"
+            } else {
+                ""
+            };
+            Error::StateDict {
+                name: "the file".into(),
+                because: format!("it is no whole safetensors file: {error}{other}"),
+            }
+        };
+        let tensors = SafeTensors::deserialize(file).map_err(broken)?;
         let stored = |(name, view): (&str, safetensors::tensor::TensorView<'a>)| {
             let (shape, dtype, data) = (view.shape().to_vec(), view.dtype(), view.data());
             (name.to_string(), Stored { shape, dtype, data })
         };
-        let tensors = file.iter().map(stored).collect();
+        let tensors = tensors.iter().map(stored).collect();
         Ok(Self { attention: attention.clone(), tensors, taken: BTreeSet::new() })
     }
 
@@ -98,7 +108,7 @@ impl<'a> Weights<'a> {
     pub fn split<const N: usize>(&mut self, name: &str, shape: &[u32]) -> Result<[Parameter; N], Error> {
         let wanted: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
         let Some(stored) = self.tensors.get(name) else {
-            return Err(refused(name, format!("it is missing, and {wanted:?} is expected")));
+            return Err(refused(name, format!("it is missing, and {wanted:?} is expected; {}", self.nearest(name))));
         };
         if stored.shape != wanted {
             return Err(refused(name, format!("it is {:?}, and {wanted:?} is expected", stored.shape)));
@@ -107,6 +117,27 @@ impl<'a> Weights<'a> {
         let parameters = self.upload(name, stored.data, dtype)?;
         self.taken.insert(name.into());
         Ok(parameters)
+    }
+
+    /// What the state dict holds in the place of a missing tensor: names with the same end, or else its first names.
+    fn nearest(&self, name: &str) -> String {
+        let of = |names: Vec<&String>| {
+            let shown: Vec<_> = names.iter().take(4).map(|name| name.as_str()).collect();
+            format!("{}{}", shown.join(", "), if names.len() > shown.len() { ", .." } else { "" })
+        };
+        // With a prefix that was not expected, or without one that was.
+        let same_end = |known: &&String| {
+            let same = known.split('.').rev().zip(name.split('.').rev()).take_while(|(a, b)| a == b).count();
+            same >= 2
+        };
+        let similar: Vec<&String> = self.tensors.keys().filter(same_end).collect();
+        match (similar.is_empty(), self.tensors.is_empty()) {
+            (false, _) => format!("the file has {}", of(similar)),
+            (true, false) => {
+                format!("the file has {} tensors: {}", self.tensors.len(), of(self.tensors.keys().collect()))
+            }
+            (true, true) => "the file has no tensors".into(),
+        }
     }
 
     /// A vector, in f32 whatever it is stored as: what a linear layer or a norm adds or multiplies by.

@@ -6,7 +6,7 @@ use std::{error::Error, fs, path::Path};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use serde_json::Value;
-use wgpu_attention::{Attention, nn::Weights};
+use wgpu_attention::{Attention, nn::StateDict};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -31,8 +31,8 @@ impl Checkpoint {
     }
 
     /// The tensors, for a device.
-    pub(crate) fn weights(&self, attention: &Attention) -> Result<Weights<'_>> {
-        Ok(Weights::of_file(attention, &self.file)?)
+    pub(crate) fn weights(&self, attention: &Attention) -> Result<StateDict<'_>> {
+        Ok(StateDict::of_file(attention, &self.file)?)
     }
 
     /// What config.json says of a key.

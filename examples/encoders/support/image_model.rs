@@ -5,13 +5,13 @@ use std::error::Error;
 
 use wgpu_attention::{
     Activation, Attention, DType, Gpu,
-    nn::{LayerNorm, Linear, Tape},
+    nn::{Graph, LayerNorm, Linear},
 };
 
 use super::{
     checkpoint::Checkpoint,
     patches::{Preparation, Tiles},
-    published::{Answer, Family, Layers, Ready, answer, dense, sight},
+    published::{Answer, Family, Layers, Ready, answer, dense, options},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -49,8 +49,8 @@ impl ImageModel {
         let layers = Layers::read(checkpoint, &mut weights, &family, prefix)?;
         let project = format!("{prefix}embeddings.patch_embeddings.projection");
         let weight = weights.take(&format!("{project}.weight"), &[layers.hidden, 3, patch, patch])?;
-        let shift = weights.vector(&format!("{project}.bias"), layers.hidden)?;
-        let projection = Linear::of(weight, Some(shift), [layers.hidden, 3 * patch * patch]);
+        let bias = weights.vector(&format!("{project}.bias"), layers.hidden)?;
+        let projection = Linear::of(weight, Some(bias), [layers.hidden, 3 * patch * patch]);
         let norm = LayerNorm::load(&mut weights, &format!("{prefix}layernorm"), layers.hidden, layers.epsilon)?;
         Ok(Self { kind: kind.into(), prefix: prefix.into(), layers, projection, norm, specials, side, patch })
     }
@@ -73,13 +73,13 @@ impl ImageModel {
         let mut rows = vec![0.0; specials * self.projection.inputs as usize];
         rows.extend(pixels);
         let added = self.added(checkpoint, tokens)?;
-        let mut tape = Tape::new(gpu.attention());
-        let rows = tape.constant(tokens as u32, self.projection.inputs, DType::F32, &rows);
-        let added = tape.constant(tokens as u32, self.layers.hidden, DType::F32, &added);
-        let x = self.projection.record(&mut tape, rows, Activation::None, Some(added))?;
-        let (x, attended) = self.layers.encoder.record(&mut tape, x, &sight())?;
-        let hidden = self.norm.record(&mut tape, x)?;
-        Ready::new(tape, hidden, attended)
+        let mut graph = Graph::new(gpu.attention());
+        let rows = graph.constant(tokens as u32, self.projection.inputs, DType::F32, &rows);
+        let added = graph.constant(tokens as u32, self.layers.hidden, DType::F32, &added);
+        let x = self.projection.forward(&mut graph, rows, Activation::None, Some(added))?;
+        let (x, attended) = self.layers.encoder.forward(&mut graph, x, &options())?;
+        let hidden = self.norm.forward(&mut graph, x)?;
+        Ready::new(graph, hidden, attended)
     }
 
     /// What is added to projected pixels: positions, and the special tokens, less the bias that they would get.
