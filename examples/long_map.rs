@@ -58,7 +58,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let (q, k) = tokens(len);
 
     let gpu = Gpu::new()?;
-    device::print_device(gpu.device());
+    device::warn_of(gpu.device());
     device::say_compiling();
     let plan = gpu.attention().plan(&measures)?;
     println!("{}\n", plan.explain());
@@ -88,7 +88,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let inputs = bytes(Tensor::Q) + bytes(Tensor::K);
     let outputs = bytes(Tensor::Map) + bytes(Tensor::RowMeasures) + bytes(Tensor::Received);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!("took            {:.1} s", took.as_secs_f64());
+    println!("took            {:.1} s, with what the driver compiled on the way", took.as_secs_f64());
     println!("queries, keys   {:8.1} MiB", mib(inputs));
     println!("map, measures   {:8.1} MiB", mib(outputs));
     println!("beside them     {:8.1} MiB", mib(plan.workspace_bytes() + plan.parameter_bytes()));

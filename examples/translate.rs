@@ -83,8 +83,8 @@ fn run(options: &Options) -> Result<()> {
         compiled.as_secs_f64()
     );
     println!("model       tiny: it knows {} English words, and sentences of one small grammar", english.len() - 4);
-    println!("\nwhere each word comes from: its largest weight in {HEAD}, which was taught");
-    println!("which word translates which; weights close to 1.00 are what it learned:");
+    println!("\nwhere each word comes from, by the largest weight of {HEAD}");
+    println!("(this head was trained on which word translates which, so its weights come close to 1):");
     for (word, weights) in target.iter().zip(weights.chunks(ids.len())) {
         let most = (0..).zip(weights).max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _): (usize, _)| at);
         println!("  {word:<14} {:<12} {:.2}", source[most], weights[most]);

@@ -4,8 +4,8 @@
 use wgpu_attention::wgpu::{self, AdapterInfo, Backend, DeviceType};
 
 /// How to get a Vulkan driver.
-const INSTALL: &str = "install the Vulkan driver of your GPU (on Debian and Ubuntu: apt install mesa-vulkan-drivers for AMD and Intel, \
-                       the package of NVIDIA's driver for NVIDIA)";
+const INSTALL: &str =
+    "install its Vulkan driver (NVIDIA's own, or on Debian and Ubuntu: apt install mesa-vulkan-drivers)";
 
 /// A line that names the device, and on stderr a line of advice where it is not what a GPU can give.
 pub(crate) fn print_device(device: &wgpu::Device) {
@@ -25,11 +25,12 @@ fn advice(info: &AdapterInfo) -> Option<String> {
     let asked = std::env::var_os("WGPU_BACKEND").is_some();
     if info.backend == Backend::Gl && !asked {
         return Some(format!(
-            "this is OpenGL, as no Vulkan, Metal or DX12 adapter answered: slow. To do better, {INSTALL}"
+            "this is OpenGL, as no Vulkan, Metal or DX12 adapter answered: slow. If there is a GPU, {INSTALL}"
         ));
     }
     let is_software = info.device_type == DeviceType::Cpu;
-    is_software.then(|| format!("this is a software driver, which computes on the CPU: slow. For a GPU, {INSTALL}"))
+    is_software
+        .then(|| format!("this is a software driver, which computes on the CPU: slow. If there is a GPU, {INSTALL}"))
 }
 
 /// Says on stderr that there will be silence.

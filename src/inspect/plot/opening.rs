@@ -17,20 +17,32 @@ impl Tokens {
         Self { same: rows == columns, columns: columns.len(), special }
     }
 
-    /// How much one head of `weights [rows, columns]` tells: of each row the largest weight on a key that says something about the
-    /// text, averaged over the rows. Many heads look at the first token, at special tokens, at the query itself or at a token beside
-    /// it whatever the text is, so where queries and keys are the same tokens these keys do not count; where they are not, special
-    /// ones do not. A head that mostly looks at such keys gets a low number, and so does one that looks everywhere alike.
+    /// How much one head of `weights [rows, columns]` tells about the text: for each query the most weight that it gives a key above
+    /// what the queries give that key on average, averaged over the queries. A head whose queries all look at the same keys gets 0.
+    ///
+    /// Special keys do not count, and where queries and keys are the same tokens, neither do the first key, the query itself and the
+    /// keys beside it: many heads look at them whatever the text is.
     pub(super) fn telling(&self, weights: &[f32]) -> f64 {
         let [special_rows, special_columns] = &self.special;
         let counts =
             |i: usize, j: usize| !(special_columns.contains(&j) || self.same && (j == 0 || i.abs_diff(j) <= 1));
-        let largest = |(i, row): (usize, &[f32])| {
-            let telling = row.iter().enumerate().filter(|&(j, weight)| weight.is_finite() && counts(i, j));
-            f64::from(telling.fold(0.0_f32, |most, (_, &weight)| most.max(weight)))
-        };
         let rows = weights.chunks(self.columns).enumerate().filter(|(i, _)| !special_rows.contains(i));
-        let (count, sum) = rows.map(largest).fold((0_u32, 0.0), |(count, sum), most| (count + 1, sum + most));
-        sum / f64::from(count.max(1))
+        let rows: Vec<(usize, &[f32])> = rows.collect();
+        let count = rows.len().max(1) as f64;
+        let mut mean = vec![0.0; self.columns];
+        for (_, row) in &rows {
+            mean.iter_mut().zip(*row).for_each(|(mean, &weight)| *mean += finite(weight));
+        }
+        mean.iter_mut().for_each(|mean| *mean /= count);
+        let most = |&(i, row): &(usize, &[f32])| {
+            let above = (0..self.columns).filter(|&j| counts(i, j)).map(|j| finite(row[j]) - mean[j]);
+            above.fold(0.0, f64::max)
+        };
+        rows.iter().map(most).sum::<f64>() / count
     }
+}
+
+/// What is not finite counts as 0.
+fn finite(weight: f32) -> f64 {
+    if weight.is_finite() { weight.into() } else { 0.0 }
 }

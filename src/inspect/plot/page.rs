@@ -37,9 +37,9 @@ const COLOURS: usize = 256;
 /// An HTML page that holds the attention of a model, and needs no network: pick a layer and a head, hover over a token or a patch
 /// to see where it looks, zoom into a map.
 ///
-/// It opens at the head that tells most of the text: the one whose queries give, on average, the largest weight to a single key that is
-/// neither a special token ([`is_special`]) nor the first token nor within one place of the query, where many heads look whatever the text
-/// is. The reader may leave out special tokens.
+/// It opens at the head that tells most about the text: the one whose queries, on average, single out a key most, which means to give it
+/// more weight than the queries give it on average. Special tokens ([`is_special`]), the first token, the query itself and the tokens
+/// beside it do not count as keys here, since many heads look at them whatever the text is. The reader may leave out special tokens.
 ///
 /// Weights are kept in 16 bits, as shares of the largest of their head, 2.7 bytes each in the file: 12 layers of 12 heads over 200 tokens
 /// are 15 MB. Show a longer attention as a pooled map ([`Measures::map`](crate::Measures::map)).
