@@ -1,6 +1,6 @@
 //! Tokens that stand for no text.
 
-/// Whether a token marks the start, the end or the padding of a text and stands for none of its words: `[CLS]`, `[SEP]`, `[PAD]`, `<s>`,
+/// Whether a token marks the start, the end or the padding of a text and stands for none of its words: `[CLS]`, `[DIST]`, `[SEP]`, `[PAD]`, `<s>`,
 /// `</s>`, `<pad>`, `<bos>`, `<eos>`, and what stands between `<|` and `|>`. Many heads look at such tokens when they have nothing else to
 /// look at (Clark et al. 2019, "What does BERT look at?"). `[MASK]` and `[UNK]` stand in the place of a word, and are not among them.
 ///
