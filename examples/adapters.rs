@@ -1,9 +1,10 @@
-//! Lists the adapters that wgpu finds here, one a line: backend, type, name, driver, tab-separated.
+//! Lists the adapters that wgpu finds here, one a line: backend, type, name, driver. In a terminal they are columns under a header;
+//! elsewhere they are separated by tabs, with no header, for programs to read.
 //!
 //! `cargo run --release --example adapters`. `WGPU_ADAPTER_NAME` and `WGPU_BACKEND` choose among them in every program.
 //! `--details` says what each can do, and which one the crate takes unless told otherwise.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use wgpu_attention::{Gpu, wgpu};
@@ -20,7 +21,13 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     let backends = descriptor.backends;
-    for adapter in pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends)) {
+    let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
+    if adapters.is_empty() {
+        eprintln!("no adapter answered: install the Vulkan driver of your GPU");
+    } else if std::io::stdout().is_terminal() {
+        println!("{}", joined(["BACKEND", "TYPE", "NAME", "DRIVER"]));
+    }
+    for adapter in adapters {
         println!("{}", line(&adapter.get_info()));
         if arguments.details {
             print_details(&adapter);
@@ -42,7 +49,17 @@ fn main() -> ExitCode {
 }
 
 fn line(info: &wgpu::AdapterInfo) -> String {
-    format!("{:?}\t{:?}\t{}\t{} {}", info.backend, info.device_type, info.name, info.driver, info.driver_info)
+    let [backend, kind] = [format!("{:?}", info.backend), format!("{:?}", info.device_type)];
+    joined([&backend, &kind, &info.name, &format!("{} {}", info.driver, info.driver_info)])
+}
+
+/// Columns for a reader, tabs for a program.
+fn joined([backend, kind, name, driver]: [&str; 4]) -> String {
+    if std::io::stdout().is_terminal() {
+        format!("{backend:<8} {kind:<13} {name:<44} {driver}")
+    } else {
+        [backend, kind, name, driver].join("\t")
+    }
 }
 
 fn print_details(adapter: &wgpu::Adapter) {

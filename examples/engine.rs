@@ -1,20 +1,28 @@
 //! Attention inside an engine that has its own device, buffers and command encoder.
 //!
-//! `cargo run --release --example embed`
+//! `cargo run --release --example engine`
 //!
 //! The engine keeps all its tensors in one buffer. It records in one encoder causal self-attention over packed q, k and v,
 //! a compute pass of its own that adds the result to the hidden state, and cross-attention from that state to another
 //! sequence. Then it submits once. The crate makes pipelines, bind groups and a small uniform buffer for each plan; it never
 //! submits, waits or allocates a tensor.
 
+#[path = "support/device.rs"]
+mod device;
+
 use std::{ops::Range, process::ExitCode};
 
+use clap::Parser;
 // `wgpu_attention::wgpu` is the wgpu that the crate uses: no version to keep in step.
 use wgpu_attention::{
     Align, Attention, Bindings, Gpu, Inputs, Layout, Mask, Order, Outputs, Shape, Spec, reference, wgpu,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Records attention into the command encoder of an engine that has its own device and buffers, and checks the results on the CPU.
+#[derive(Parser)]
+struct Options {}
 
 const HEADS: u32 = 4;
 const KV_HEADS: u32 = 2; // of the other sequence: query heads 0 and 1 share key head 0, and so on
@@ -23,10 +31,11 @@ const LEN: u32 = 24;
 const OTHER_LEN: u32 = 40;
 
 fn main() -> ExitCode {
+    let Options {} = Options::parse();
     match pollster::block_on(run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("embed: {error}");
+            eprintln!("engine: {error}");
             ExitCode::FAILURE
         }
     }
@@ -60,7 +69,7 @@ async fn run() -> Result<()> {
     let staging = arena.stage(&device, &mut encoder);
     queue.submit([encoder.finish()]);
 
-    println!("device      {}", attention.caps().adapter);
+    device::print_device(&device);
     println!(
         "recorded    self-attention ({} dispatch), residual, cross-attention ({})",
         self_attention.steps(),

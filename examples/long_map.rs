@@ -1,12 +1,17 @@
 //! Draws where 65,536 tokens look, without ever storing their 4 billion weights.
 //!
-//! `cargo run --release --example long_map -- --out long_map.png`
+//! `cargo run --release --example long_map`
 //!
 //! The attention is made up, and has structure: documents of unequal lengths, tokens that look back a little, tokens that look
 //! for those of their kind, and first tokens that catch what nobody else wants. Queries and keys are scored twice on the device, once
 //! for the softmax and once for the map, and what is printed is all the memory that takes.
 
-use std::{error::Error, io::IsTerminal, path::PathBuf, time::Instant};
+#[path = "support/device.rs"]
+mod device;
+#[path = "support/files.rs"]
+mod files;
+
+use std::{error::Error, io::IsTerminal, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use indicatif::ProgressBar;
@@ -27,15 +32,24 @@ struct Options {
     /// Cells along each side of the map.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=8192))]
     cells: u32,
-    /// The picture.
-    #[arg(long, default_value = "long_map.png")]
+    /// The picture; the page is written beside it.
+    #[arg(long, value_name = "FILE", default_value = "target/long_map.png")]
     out: PathBuf,
 }
 
 const DIM: usize = 64;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("long_map: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let len = options.len;
     let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: len, kv_len: len, head_dim: 64, value_dim: 64 };
     let spec = Spec::new(shape).mask(Mask::causal()).align(Align::End).scale(1.0);
@@ -44,12 +58,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (q, k) = tokens(len);
 
     let gpu = Gpu::new()?;
+    device::warn_of(gpu.device());
+    device::say_compiling();
     let plan = gpu.attention().plan(&measures)?;
     println!("{}\n", plan.explain());
     let bar =
         if std::io::stderr().is_terminal() { ProgressBar::new(plan.steps() as u64) } else { ProgressBar::hidden() };
     let start = Instant::now();
     let inputs = Inputs::without_values(&q, &k);
+    eprintln!("scoring {len} x {len} tokens twice, in {} steps", plan.steps());
     let run = gpu.run_with_progress(&measures, &inputs, |progress| bar.set_position(progress.done as u64));
     let outputs = pollster::block_on(run)?;
     let heads = inspect::heads(&measures, &outputs);
@@ -61,15 +78,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let [cell, _] = measures.cell().ok_or("there is no map")?;
     let title = format!("{len} tokens and where they look, sums of weights over {cell} x {cell}");
+    eprintln!("drawing");
     let picture = HeatMap::pooled(&measures, map)?.logarithmic();
-    std::fs::write(&options.out, Figure::new(&title, &[picture.into()], 1)?.png()?)?;
-    let page = options.out.with_extension("html");
-    std::fs::write(&page, Page::pooled(&title, &measures)?.layer("layer 0", map, &heads)?.html()?)?;
+    files::write(&options.out, &Figure::new(&title, &[picture.into()], 1)?.png()?)?;
+    let page = Page::pooled(&title, &measures)?.logarithmic().layer("layer 0", map, &heads)?.html()?;
+    let page_file = options.out.with_extension("html");
+    files::write(&page_file, page.as_bytes())?;
     let bytes = |tensor| Problem::from(&measures).view(tensor).and_then(|view| view.bytes().ok()).unwrap_or(0);
     let inputs = bytes(Tensor::Q) + bytes(Tensor::K);
     let outputs = bytes(Tensor::Map) + bytes(Tensor::RowMeasures) + bytes(Tensor::Received);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!("took            {:.1} s", took.as_secs_f64());
+    println!("took            {:.1} s, with what the driver compiled on the way", took.as_secs_f64());
     println!("queries, keys   {:8.1} MiB", mib(inputs));
     println!("map, measures   {:8.1} MiB", mib(outputs));
     println!("beside them     {:8.1} MiB", mib(plan.workspace_bytes() + plan.parameter_bytes()));
@@ -80,7 +99,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let most = (0..).zip(received).max_by(|a, b| a.1.total_cmp(b.1)).map_or((0, 0.0), |(j, sum)| (j, *sum));
     println!("token {} gets most: {:.0} of {len}", most.0, most.1);
-    println!("wrote {} and {}", options.out.display(), page.display());
+    println!("picture         {}", options.out.display());
+    println!("page            {}", page_file.display());
     Ok(())
 }
 

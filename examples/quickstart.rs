@@ -6,6 +6,10 @@
 //! the GPU, compares with the CPU reference, says in which heads words look hardest at others, and draws two of those heads.
 //! Without a GPU it says how to get an adapter and does the same on the CPU.
 
+#[path = "support/device.rs"]
+mod device;
+#[path = "support/files.rs"]
+mod files;
 #[path = "support/sentence.rs"]
 mod sentence;
 
@@ -30,7 +34,6 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// q, k and v of all-MiniLM-L6-v2, see data/README.md.
 const FILE: &[u8] = include_bytes!("data/minilm_sentence.safetensors");
-const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/attention.png");
 
 /// How many heads are drawn.
 const DRAWN: usize = 2;
@@ -38,8 +41,8 @@ const DRAWN: usize = 2;
 /// Runs attention over one sentence and shows where its words look.
 #[derive(Parser)]
 struct Options {
-    /// Where the picture goes.
-    #[arg(long, value_name = "FILE", default_value = PICTURE, hide_default_value = true)]
+    /// The picture.
+    #[arg(long, value_name = "FILE", default_value = "target/quickstart.png")]
     out: PathBuf,
     /// The word of the sentence whose heads are drawn.
     #[arg(long, default_value = "it")]
@@ -92,6 +95,8 @@ type Weights = Vec<Vec<f32>>;
 /// Fused, where the weights never exist, and in stages, which write them for those who want to see them.
 fn on_gpu(gpu: &Gpu, sentence: &Sentence, out: &mut dyn Write) -> Result<Weights> {
     let (fused, weighed) = (sentence.spec(), sentence.spec().weights());
+    device::warn_of(gpu.device());
+    device::say_compiling();
     let (_, first) = every_layer(gpu, sentence, &fused)?;
     let (outputs, again) = every_layer(gpu, sentence, &fused)?;
     let (seen, _) = every_layer(gpu, sentence, &weighed)?;
@@ -219,7 +224,5 @@ fn draw(sentence: &Sentence, weights: &Weights, looks: &[Look], file: &Path) -> 
         Ok(HeatMap::new(&sentence.tokens, &sentence.tokens, weights)?.title(title(look)).into())
     };
     let panels = looks.iter().take(DRAWN).map(map).collect::<Result<Vec<_>>>()?;
-    let picture = Figure::new(&sentence.text, &panels, DRAWN)?.png()?;
-    let written = std::fs::create_dir_all(file.parent().unwrap_or(file)).and_then(|()| std::fs::write(file, picture));
-    written.map_err(|error| format!("cannot write {}: {error}", file.display()).into())
+    files::write(file, &Figure::new(&sentence.text, &panels, DRAWN)?.png()?)
 }

@@ -4,10 +4,15 @@
 //!
 //! DIR is a BERT, RoBERTa, XLM-RoBERTa or DistilBERT checkpoint as published: config.json, tokenizer.json, model.safetensors. Written
 //! are index.html, a picture of each layer, stats.json and weights.safetensors: `weights [layers, heads, tokens, tokens]` and
-//! `last_hidden_state [tokens, hidden]`, f32.
+//! `last_hidden_state [tokens, hidden]`, f32. `--without-special` leaves [CLS], [SEP] and their like out of the pictures and of the page,
+//! where many heads look when nothing else fits, so that the weights between words can be told apart.
 
 #[path = "support/checkpoint.rs"]
 mod checkpoint;
+#[path = "support/device.rs"]
+mod device;
+#[path = "support/files.rs"]
+mod files;
 #[path = "support/gallery.rs"]
 mod gallery;
 #[path = "support/published.rs"]
@@ -42,6 +47,9 @@ struct Options {
     /// Pictures as SVG too.
     #[arg(long)]
     svg: bool,
+    /// Leaves out special tokens, such as [CLS] and [SEP], in the pictures and at first in the page; other weights stay as they are.
+    #[arg(long)]
+    without_special: bool,
 }
 
 fn main() -> ExitCode {
@@ -57,6 +65,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     let checkpoint = Checkpoint::open(&options.model)?;
     let gpu = Gpu::new()?;
+    device::print_device(gpu.device());
+    device::say_compiling();
     let model = TextModel::read(&checkpoint, gpu.attention())?;
     let (ids, tokens) = model.tokenise(&options.model, &options.text)?;
     let ready = model.prepare(&gpu, &ids)?;
@@ -65,7 +75,6 @@ fn run(options: &Options) -> Result<()> {
     let hidden = ready.run(&gpu)?;
     let took = start.elapsed();
     let layers = ready.seen(&gpu)?;
-    println!("device      {}", gpu.attention().caps().adapter);
     println!("forward     {took:.1?}: {} dispatches, one submission, all weights and measures", ready.dispatches());
     println!("model       {}: {} layers, {} heads", model.kind, layers.len(), model.layers.heads);
     println!("tokens      {}", tokens.join(" "));
@@ -91,6 +100,7 @@ fn run(options: &Options) -> Result<()> {
         query: 0,
         facts,
         svg: options.svg,
+        without_special: options.without_special,
         out: &options.out,
     };
     gallery.write()

@@ -9,6 +9,10 @@
 
 #[path = "support/checkpoint.rs"]
 mod checkpoint;
+#[path = "support/device.rs"]
+mod device;
+#[path = "support/files.rs"]
+mod files;
 #[path = "support/gallery.rs"]
 mod gallery;
 #[path = "support/image_model.rs"]
@@ -86,7 +90,8 @@ fn run(options: &Options) -> Result<()> {
         None => ("a cat".into(), CAT.into()),
     };
     let gpu = Gpu::new()?;
-    println!("device      {}", gpu.attention().caps().adapter);
+    device::print_device(gpu.device());
+    device::say_compiling();
     match &options.model {
         Some(folder) => by_model(&gpu, options, folder, (&name, &file)),
         None => by_descriptors(&gpu, options, (&name, &file)),
@@ -126,6 +131,7 @@ fn by_model(gpu: &Gpu, options: &Options, folder: &Path, (name, file): (&str, &[
             "probability": answer.as_ref().map(|answer| answer.probability),
         }),
         svg: options.svg,
+        without_special: false,
         out: &options.out,
     };
     gallery.write()
@@ -161,6 +167,7 @@ fn by_descriptors(gpu: &Gpu, options: &Options, (name, file): (&str, &[u8])) -> 
         query: query(options.patch, grid)?.unwrap_or(grid.token(5, 5) as usize),
         facts: json!({ "image": name, "descriptors": patches::DESCRIPTORS }),
         svg: options.svg,
+        without_special: false,
         out: &options.out,
     };
     gallery.write()

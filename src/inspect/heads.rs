@@ -39,6 +39,19 @@ pub struct Head {
     pub ranges: Vec<f64>,
 }
 
+/// What each measure of [`Head::named`] says, for a reader of a page; all are means over the queries of a head.
+#[cfg(feature = "plot")]
+pub(crate) const MEANINGS: [(&str, &str); 8] = [
+    ("entropy", "How widely a query spreads its weights, in nats: 0 if it looks at one key alone."),
+    ("broadness", "The entropy as a share of the largest possible: 0 is one key alone, 1 is all keys alike."),
+    ("largest", "The largest weight that a query gives to a key."),
+    ("distance", "How many tokens away the keys are that a query looks at, on average by weight."),
+    ("sum", "The sum of a query's weights: 1, or less where a sink takes a share."),
+    ("own", "The weight on the key in the query's own place: the diagonal of the map."),
+    ("previous", "The weight on the key just before that place."),
+    ("first", "The weight on the first key, where many heads look when nothing else fits."),
+];
+
 impl Head {
     /// The means by name, those over ranges aside.
     #[must_use]

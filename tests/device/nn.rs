@@ -122,7 +122,10 @@ fn wrong_state_dicts_are_refused_by_name() {
     assert_eq!(said, "state dict: up.weight: it is I64, and F32, F16 or BF16 is expected");
     let said = StateDict::of_file(&attention, &file[..9]).expect_err("cut").to_string();
     let torch = StateDict::of_file(&attention, b"PK\x03\x04 and so on").expect_err("a file of torch.save").to_string();
-    assert!(torch.ends_with("; it looks like a file of torch.save, which safetensors.torch.save_file converts"), "{torch}");
+    assert!(
+        torch.ends_with("; it looks like a file of torch.save, which safetensors.torch.save_file converts"),
+        "{torch}"
+    );
     assert!(said.starts_with("state dict: the file: it is no whole safetensors file: "), "{said}");
 }
 

@@ -60,6 +60,13 @@ fn assert_quiet(browser: &Browser, file: &Path) {
     assert!(loads > 0, "not even its own is seen");
 }
 
+/// Changes a control as a reader does.
+fn set(browser: &mut Browser, id: &str, what: &str) {
+    browser.evaluate(&format!("document.getElementById('{id}').{what}"));
+    browser.evaluate(&format!("document.getElementById('{id}').dispatchEvent(new Event('change'))"));
+    browser.settle();
+}
+
 fn said(browser: &mut Browser) -> String {
     browser.evaluate("document.getElementById('said').innerText").as_str().expect("a text").into()
 }
@@ -78,14 +85,25 @@ fn hovering_over_a_token_changes_the_page() {
     let before = browser.screenshot();
     browser.hover("#tokens .chip:nth-child(5)", [0.5, 0.5]);
     assert!(browser.screenshot() != before, "the picture changes");
+    // Neither head tells more of the text than the other: it opens at the first.
+    assert_eq!(browser.evaluate("document.getElementById('head').value"), "0");
     let first = said(&mut browser);
     assert!(first.starts_with("\"tired\" looks at \"too\" 0.90"), "{first}");
 
-    browser.evaluate("document.getElementById('head').value = '1'");
-    browser.evaluate("document.getElementById('head').dispatchEvent(new Event('change'))");
-    browser.settle();
+    set(&mut browser, "head", "value = '1'");
     let second = said(&mut browser);
     assert!(second.starts_with("\"tired\" looks at \"[CLS]\" 0.70"), "{second}");
+
+    assert_eq!(browser.evaluate("document.getElementById('without-names').innerText"), "leave out [CLS]");
+    let whole = browser.screenshot();
+    set(&mut browser, "without", "checked = true");
+    assert!(browser.screenshot() != whole, "a row and a column are gone");
+    // The tokens after it moved up.
+    browser.hover("#tokens .chip:nth-child(5)", [0.5, 0.5]);
+    let third = said(&mut browser);
+    assert!(third.starts_with("\"tired\" looks at ") && !third.contains("[CLS]"), "{third}");
+    assert_eq!(browser.evaluate("document.querySelector('#tokens .chip').hidden"), true);
+    assert!(browser.evaluate("location.hash").as_str().is_some_and(|hash| hash.contains("without=true")));
 
     browser.hover("#map", [0.5, 0.5]);
     let cell = browser.evaluate("document.getElementById('cell').innerText");
@@ -117,10 +135,13 @@ fn long_maps_can_be_explored() {
     let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 65536, kv_len: 65536, head_dim: 8, value_dim: 8 };
     let measures = Measures::of(&Spec::new(shape)).map(512, 512, Pool::Sum, MapOf::EachHead);
     let weights: Vec<f32> = (0..512 * 512).map(|n| if n % 513 == 0 { 100.0 } else { 0.1 }).collect();
-    let page = Page::pooled("65,536 tokens", &measures).and_then(|page| page.layer("layer 0", &weights, &[]));
+    let page = Page::pooled("65,536 tokens", &measures).map(Page::logarithmic);
+    let page = page.and_then(|page| page.layer("layer 0", &weights, &[]));
     let file = write("long", &page.expect("a map"));
     browser.load(&file);
     browser.settle();
+    assert_eq!(browser.evaluate("document.getElementById('scale').value"), "log");
+    assert_eq!(browser.evaluate("document.getElementById('without').parentElement.hidden"), true, "nothing special");
     browser.hover("#map", [0.6, 0.6]);
     let (whole, cell) = (browser.screenshot(), browser.evaluate("document.getElementById('cell').innerText"));
     assert!(cell.as_str().is_some_and(|cell| cell.contains('–')), "a range of tokens: {cell}");

@@ -4,8 +4,8 @@ use resvg::tiny_skia::Pixmap;
 use wgpu_attention::{
     Error, MapOf, Measures, Pool, Shape, Spec,
     inspect::{
-        PatchRegions,
-        plot::{Figure, HeatMap, Overlay, Page},
+        Head, PatchRegions,
+        plot::{Figure, HeatMap, Overlay, Page, is_special},
     },
 };
 
@@ -67,6 +67,49 @@ fn labels_and_titles_are_text_whatever_they_hold() {
 }
 
 #[test]
+fn labels_are_strings_of_any_kind() {
+    let (owned, borrowed) = (labels(2), ["t0", "t1"]);
+    let picture = |map: Result<HeatMap<'_>, Error>| Figure::new("", &[map.expect("a weight each").into()], 1);
+    let all = [
+        picture(HeatMap::new(&owned, &owned, &[0.25; 4])),
+        picture(HeatMap::new(&borrowed, &borrowed, &[0.25; 4])),
+        picture(HeatMap::new(&borrowed, &owned, &[0.25; 4])),
+    ];
+    assert!(all.iter().all(|figure| figure == &all[0]));
+    let page = |page: Page| page.layer("layer 0", &[0.25; 4], &[]).and_then(|page| page.html());
+    assert_eq!(page(Page::new("p", &owned, &borrowed)), page(Page::new("p", &borrowed, &owned)));
+}
+
+/// A map without some tokens is the map of the others, weights and all, and says so.
+#[test]
+fn tokens_can_be_left_out() {
+    let tokens = ["[CLS]", "cat", "sat", "[SEP]"];
+    let weights: Vec<f32> = (0..16).map(|n| if n % 4 == 0 { 0.9 } else { 0.01 * n as f32 }).collect();
+    let map = |weights| HeatMap::new(&tokens, &tokens, weights).expect("a weight each");
+    let svg = |map: HeatMap<'_>| Figure::new("", &[map.into()], 1).expect("it can be drawn").svg().to_string();
+    let (whole, less) = (svg(map(&weights)), svg(map(&weights).without(is_special)));
+    assert!(less.contains("without [CLS], [SEP]; other weights unchanged") && !whole.contains("without"));
+    // The largest of the weights that are left: the bar's upper end.
+    assert!(whole.contains("\n0.900\n") && less.contains("\n0.100\n"));
+    // The four cells that are left, in the colours that the same weights have in the map of these tokens alone.
+    let kept = [weights[5], weights[6], weights[9], weights[10]];
+    let alone = svg(HeatMap::new(&tokens[1..3], &tokens[1..3], &kept).expect("a weight each"));
+    let cells = |svg: &str| {
+        let cells = svg.lines().filter(|line| line.contains("width=\"39\"")).map(String::from);
+        cells.collect::<Vec<_>>()
+    };
+    assert_eq!((cells(&less), cells(&whole).len()), (cells(&alone), 16));
+    assert_eq!(cells(&less).len(), 4);
+    assert!(draw(&Figure::new("", &[map(&weights).without(|_| true).into()], 1).expect("a note alone")).width() > 1);
+}
+
+#[test]
+fn special_tokens_are_known() {
+    assert!(["[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>", "<|endoftext|>"].iter().all(|token| is_special(token)));
+    assert!(["[MASK]", "cls", "<b>", "<|>", "<||>", "", "it"].iter().all(|token| !is_special(token)));
+}
+
+#[test]
 fn long_maps_are_images_with_numbers_beside() {
     let shape = Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 4096, kv_len: 8192, head_dim: 8, value_dim: 8 };
     let measures = Measures::of(&Spec::new(shape)).map(256, 512, Pool::Sum, MapOf::EachHead);
@@ -103,6 +146,29 @@ fn overlays_show_the_image_under_the_weights() {
     assert!((400..1000).contains(&differ(&plain, &framed)), "a frame: {}", differ(&plain, &framed));
 }
 
+/// Patches of the least weight are those of the image, whatever that weight is; the larger a weight, the more it covers.
+#[test]
+fn the_least_weight_leaves_the_image_as_it_is() {
+    let opacities = |weights: &[f32]| {
+        let overlay = Overlay::new(CAT, PatchRegions::new(2, 2), weights).expect("a weight each");
+        let figure = Figure::new("", &[overlay.into()], 1).expect("it can be drawn");
+        let patch = |line: &&str| line.contains("width=\"40\"") && line.contains("fill-opacity");
+        let opacity = |line: &str| {
+            let (_, rest) = line.split_once("fill-opacity=\"").expect("it has one");
+            rest.split('"').next().and_then(|number| number.parse().ok()).expect("a number")
+        };
+        figure.svg().lines().filter(patch).map(opacity).collect::<Vec<f32>>()
+    };
+    for weights in [[0.0, 0.5, 0.75, 1.0], [0.2, 0.3, 0.35, 0.4]] {
+        let [least, middle, larger, largest] = opacities(&weights)[..] else { panic!("four patches") };
+        assert_eq!(least, 0.0);
+        assert!(middle > 0.3 && larger > middle && largest > larger && largest < 1.0);
+    }
+    assert!(opacities(&[0.25; 4]).iter().all(|&opacity| opacity > 0.5), "all are the largest");
+    let [grey, least, ..] = opacities(&[f32::NAN, 0.1, 0.2, 0.3])[..] else { panic!("four patches") };
+    assert!(grey > 0.5 && least == 0.0);
+}
+
 #[test]
 fn pictures_of_wrong_sizes_are_refused() {
     let (tokens, input) = (labels(3), |name, got, needs| Some(Error::Input { name, got, needs }));
@@ -124,15 +190,52 @@ fn pictures_of_wrong_sizes_are_refused() {
     assert!(Figure::new("", &[wide.into()], 1).and_then(|figure| figure.png()).is_ok(), "long, but not large");
 }
 
+fn data_of(page: Result<Page, Error>) -> serde_json::Value {
+    let html = page.and_then(|page| page.html()).expect("whole layers");
+    let (_, data) = html.split_once("type=\"application/json\">").expect("the data");
+    serde_json::from_str(data.split("</script>").next().expect("its end")).expect("JSON")
+}
+
+/// Heads that look at the first token, special ones, themselves and their neighbours tell nothing, however sharply they look.
+#[test]
+fn a_page_opens_at_the_head_that_tells_most() {
+    const N: usize = 8;
+    let tokens = ["[CLS]", "a", "b", "c", "d", "e", "f", "[SEP]"];
+    let head = |key: &dyn Fn(usize) -> usize, share: f32| -> Vec<f32> {
+        let rest = (1.0 - share) / N as f32;
+        (0..N * N).map(|n| if n % N == key(n / N) { share } else { rest }).collect()
+    };
+    let dull = [head(&|_| 0, 1.0), head(&|_| 7, 1.0), head(&|i| i, 1.0), head(&|i| i.saturating_sub(1), 1.0)].concat();
+    let telling =
+        [head(&|i| (i + 1) % N, 1.0), head(&|i| (i + 3) % 6 + 1, 0.6), head(&|i| (i + 3) % 6 + 1, 0.3)].concat();
+    let page = |tokens| Page::new("p", tokens, tokens).layer("layer 0", &dull, &[]);
+    let opening = data_of(page(&tokens).and_then(|page| page.layer("layer 1", &telling, &[])))["opening"].clone();
+    assert_eq!(opening, serde_json::json!({ "layer": 1, "head": 1, "scale": "head", "without": false }));
+    let opening = data_of(page(&tokens))["opening"].clone();
+    assert_eq!((&opening["layer"], &opening["head"]), (&0.into(), &0.into()), "one as dull as the other");
+    let without = data_of(page(&tokens).map(|page| page.without(|token| token == "a").logarithmic()));
+    assert_eq!((&without["opening"]["scale"], &without["opening"]["without"]), (&"log".into(), &true.into()));
+    assert_eq!(without["special"], serde_json::json!({ "row": [1], "column": [1] }));
+    assert_eq!(data_of(page(&tokens))["special"]["row"], serde_json::json!([0, 7]));
+}
+
+#[test]
+fn a_page_explains_every_measure() {
+    let page = Page::new("p", &["a"], &["a"]).layer("layer 0", &[1.0], &[Head::default()]);
+    let meanings = data_of(page)["meanings"].clone();
+    let explains = |name: &str| meanings[name].as_str().is_some_and(|meaning| meaning.ends_with('.'));
+    assert!(Head::default().named().iter().all(|(name, _)| explains(name)), "{meanings}");
+}
+
 #[test]
 fn a_page_holds_its_data_as_data() {
     let tokens = ["</script><script>alert(1)</script>", "<!--", "/*DATA*/"].map(String::from);
     let page = Page::new("<!--TITLE--> </title>/*DATA*/", &tokens, &tokens).note("a & b");
-    let html = page.layer("layer 0", &[0.25; 18], &[]).and_then(|page| page.html()).expect("two heads");
+    let page = page.layer("layer 0", &[0.25; 18], &[]);
+    let html = page.clone().and_then(|page| page.html()).expect("two heads");
     assert_eq!(html.matches("</script>").count(), html.matches("<script").count());
     assert_eq!(html.matches("<title>").count(), 1);
-    let (_, data) = html.split_once("type=\"application/json\">").expect("the data");
-    let data: serde_json::Value = serde_json::from_str(data.split("</script>").next().expect("its end")).expect("JSON");
+    let data = data_of(page);
     assert_eq!(data["rows"][0], tokens[0]);
     assert_eq!(data["title"], "<!--TITLE--> </title>/*DATA*/");
     assert_eq!((&data["self"], data["colours"].as_array().map(Vec::len)), (&true.into(), Some(256)));

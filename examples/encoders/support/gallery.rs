@@ -1,16 +1,16 @@
 //! Writes what was seen of a model's attention: pictures, a page, measures, weights.
 
-use std::{collections::HashMap, error::Error, fs, path::Path};
+use std::{collections::HashMap, error::Error, path::Path};
 
 use indicatif::ProgressBar;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use wgpu_attention::inspect::{
     PatchRegions, Rollout,
-    plot::{Figure, HeatMap, Overlay, Page, Panel},
+    plot::{Figure, HeatMap, Overlay, Page, Panel, is_special},
 };
 
-use super::published::Seen;
+use super::{files, published::Seen};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -35,13 +35,15 @@ pub(crate) struct Gallery<'a> {
     /// What else stats.json says.
     pub facts: Value,
     pub svg: bool,
+    /// Special tokens are left out of pictures, and of the page until the reader wants them.
+    pub without_special: bool,
     pub out: &'a Path,
 }
 
 impl Gallery<'_> {
     pub(crate) fn write(&self) -> Result<()> {
         let out = self.out;
-        fs::create_dir_all(out).map_err(|error| format!("cannot make {}: {error}", out.display()))?;
+        eprintln!("drawing {} layers", self.layers.len());
         // Hidden by itself where there is no terminal.
         let bar = ProgressBar::new(self.layers.len() as u64);
         for (n, layer) in self.layers.iter().enumerate() {
@@ -62,8 +64,7 @@ impl Gallery<'_> {
     }
 
     fn save(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.out.join(name);
-        fs::write(&path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+        files::write(&self.out.join(name), bytes)
     }
 
     /// All heads of a layer.
@@ -84,7 +85,8 @@ impl Gallery<'_> {
         let title =
             self.heads.get(head).map_or_else(|| format!("head {head}"), |known| format!("head {head}: {known}"));
         let Some((image, grid)) = self.picture else {
-            return Ok(HeatMap::new(self.tokens, self.tokens, weights)?.title(title).into());
+            let map = HeatMap::new(self.tokens, self.tokens, weights)?.title(title);
+            return Ok(if self.without_special { map.without(is_special) } else { map }.into());
         };
         let row = &weights[self.query * self.tokens.len()..][..self.tokens.len()];
         let seen = grid.seen(row).ok_or("the image has more patches than tokens")?;
@@ -100,6 +102,9 @@ impl Gallery<'_> {
         let mut page = Page::new(self.title, self.tokens, self.tokens);
         if !self.note.is_empty() {
             page = page.note(self.note);
+        }
+        if self.without_special {
+            page = page.without(is_special);
         }
         if let Some((image, grid)) = self.picture {
             page = page.picture(image, grid)?;

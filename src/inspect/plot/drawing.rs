@@ -63,14 +63,16 @@ impl Scale {
         share.clamp(0.0, 1.0)
     }
 
-    /// A bar of all colours beside numbers: 16 wide before the text.
-    pub(super) fn bar(self, height: f32, size: f32) -> Group {
+    /// A bar of all colours, each as opaque as it is in the picture, beside numbers: 16 wide before the text.
+    pub(super) fn bar(self, height: f32, size: f32, opacity: impl Fn(f32) -> f32) -> Group {
         const SLICES: u8 = 100;
         let slice = height / f32::from(SLICES);
         let mut bar = Group::new().set("shape-rendering", "crispEdges");
         for index in 0..SLICES {
-            let colour = VIRIDIS.eval_continuous(f64::from(SLICES - 1 - index) / f64::from(SLICES - 1));
-            bar = bar.add(rectangle(0.0, f32::from(index) * slice, 16.0, slice).set("fill", format!("#{colour:x}")));
+            let share = f32::from(SLICES - 1 - index) / f32::from(SLICES - 1);
+            let colour = VIRIDIS.eval_continuous(share.into());
+            let step = rectangle(0.0, f32::from(index) * slice, 16.0, slice).set("fill", format!("#{colour:x}"));
+            bar = bar.add(step.set("fill-opacity", opacity(share)));
         }
         let least = if self.logarithmic { format!("{:.0e} or less", self.largest * 1e-6) } else { "0".into() };
         bar.add(text(&number(self.largest), 22.0, size * 0.75, size)).add(text(&least, 22.0, height, size))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use resvg::tiny_skia::PremultipliedColorU8;
-use svg::node::element::{Element, Group};
+use svg::node::element::{Element, Group, Text};
 
 use crate::{
     error::Error,
@@ -24,7 +24,7 @@ const NUMBERED: f32 = 32.0;
 /// What stands along one side of a map.
 #[derive(Clone, Debug)]
 enum Axis<'a> {
-    Labels(&'a [String]),
+    Labels(Vec<&'a str>),
     /// Cells over tokens.
     Cells {
         count: usize,
@@ -43,9 +43,9 @@ impl Axis<'_> {
 
     /// Numbers and where they stand, in shares of the side: a few, at multiples of a power of two.
     fn ticks(&self) -> Vec<(f32, String)> {
-        let (first, end) = match *self {
+        let (first, end) = match self {
             Self::Labels(labels) => (0, labels.len() as u32),
-            Self::Cells { first, end, .. } => (first, end),
+            &Self::Cells { first, end, .. } => (first, end),
         };
         let step = 1 << ((end - first) / 3).max(1).ilog2();
         let at = |token: u32| (f64::from(token - first) / f64::from((end - first).max(1))) as f32;
@@ -60,7 +60,9 @@ pub struct HeatMap<'a> {
     title: Cow<'a, str>,
     rows: Axis<'a>,
     columns: Axis<'a>,
-    weights: &'a [f32],
+    weights: Cow<'a, [f32]>,
+    /// The tokens of the rows and columns that are not shown, each once.
+    left_out: Vec<&'a str>,
     largest: Option<f32>,
     logarithmic: bool,
 }
@@ -68,7 +70,9 @@ pub struct HeatMap<'a> {
 impl<'a> HeatMap<'a> {
     /// Of `weights [rows, columns]`, with a label for each row and each column; refused if their number differs. A weight that is not
     /// finite is drawn grey.
-    pub fn new(rows: &'a [String], columns: &'a [String], weights: &'a [f32]) -> Result<Self, Error> {
+    pub fn new(rows: &'a [impl AsRef<str>], columns: &'a [impl AsRef<str>], weights: &'a [f32]) -> Result<Self, Error> {
+        let rows = rows.iter().map(AsRef::as_ref).collect();
+        let columns = columns.iter().map(AsRef::as_ref).collect();
         Self::with_axes(Axis::Labels(rows), Axis::Labels(columns), weights)
     }
 
@@ -87,7 +91,34 @@ impl<'a> HeatMap<'a> {
         if got != needs {
             return Err(Error::Input { name: "weights", got, needs });
         }
-        Ok(Self { title: Cow::Borrowed(""), rows, columns, weights, largest: None, logarithmic: false })
+        let (title, weights) = (Cow::Borrowed(""), Cow::Borrowed(weights));
+        Ok(Self { title, rows, columns, weights, left_out: Vec::new(), largest: None, logarithmic: false })
+    }
+
+    /// Leaves out the rows and the columns of these tokens, and names them under the map. The weights of the other tokens stay as
+    /// they are: they are not scaled up, so a row shown may sum to less than 1. The colours go up to the largest weight that is
+    /// left. A pooled map, whose cells cover many tokens, stays whole.
+    ///
+    /// ```
+    /// use wgpu_attention::inspect::plot::{Figure, HeatMap, is_special};
+    /// let tokens = ["[CLS]", "cat"];
+    /// let map = HeatMap::new(&tokens, &tokens, &[0.9, 0.1, 0.8, 0.2])?.without(is_special);
+    /// assert!(Figure::new("", &[map.into()], 1)?.svg().contains("without [CLS]; other weights unchanged"));
+    /// # Ok::<(), wgpu_attention::Error>(())
+    /// ```
+    pub fn without(mut self, is_left_out: impl Fn(&str) -> bool) -> Self {
+        let (Axis::Labels(rows), Axis::Labels(columns)) = (&mut self.rows, &mut self.columns) else { return self };
+        let cells = rows.iter().flat_map(|row| columns.iter().map(move |column| [*row, *column]));
+        let kept = cells.zip(self.weights.iter()).filter(|(cell, _)| !cell.iter().any(|token| is_left_out(token)));
+        self.weights = kept.map(|(_, &weight)| weight).collect();
+        for token in rows.iter().chain(columns.iter()).filter(|token| is_left_out(token)) {
+            if !self.left_out.contains(token) {
+                self.left_out.push(token);
+            }
+        }
+        rows.retain(|token| !is_left_out(token));
+        columns.retain(|token| !is_left_out(token));
+        self
     }
 
     /// What stands above it.
@@ -117,8 +148,8 @@ impl<'a> HeatMap<'a> {
         let (width, height) = (self.columns.len() as f32 * cell, self.rows.len() as f32 * cell);
         let labelled = matches!((&self.rows, &self.columns), (Axis::Labels(_), Axis::Labels(_))) && cell >= LABELLED;
         let size = if labelled { (0.7 * cell).min(15.0) } else { 13.0 };
-        let scale = Scale::of(self.weights, self.largest, self.logarithmic);
-        let bar = scale.bar(height.clamp(4.0 * size, 640.0), size);
+        let scale = Scale::of(&self.weights, self.largest, self.logarithmic);
+        let bar = scale.bar(height.clamp(4.0 * size, 640.0), size, |_| 1.0);
         let bar = bar.set("transform", format!("translate({} 0)", width + 2.0 * GAP));
         let sides = if labelled { self.labels(cell, size) } else { self.ticks(width, height, size) };
         let frame = sides.add(rectangle(0.0, 0.0, width, height).set("fill", "white")).add(bar);
@@ -130,9 +161,20 @@ impl<'a> HeatMap<'a> {
         let names = Group::new().set("text-anchor", "middle").set("fill", "#555555").add(key).add(query);
         let title = text(&self.title, left - 12.0, top - 30.0, 20.0);
         let frame = if self.title.is_empty() { frame.add(names) } else { frame.add(names).add(title) };
+        let frame = if self.left_out.is_empty() { frame } else { frame.add(self.left_out_note(height)) };
         let outer = bounds(&frame)?;
         let drawn = if labelled { frame.add(self.cells(scale, cell)) } else { frame.add(self.image(scale, cell)?) };
         Ok((drawn, outer))
+    }
+
+    /// Says under the map what is not in it.
+    fn left_out_note(&self, height: f32) -> Text {
+        const MOST: usize = 3;
+        let named = self.left_out[..self.left_out.len().min(MOST)].join(", ");
+        let more = self.left_out.len().saturating_sub(MOST);
+        let named = if more == 0 { named } else { format!("{named} and {more} more") };
+        text(&format!("without {named}; other weights unchanged"), 0.0, height + GAP + 13.0, 13.0)
+            .set("fill", "#555555")
     }
 
     fn cells(&self, scale: Scale, cell: f32) -> Group {
@@ -156,7 +198,7 @@ impl<'a> HeatMap<'a> {
     fn image(&self, scale: Scale, cell: f32) -> Result<Element, Error> {
         let (width, height) = (self.columns.len() as u32, self.rows.len() as u32);
         let mut pixels = pixels(width, height)?;
-        for (pixel, &weight) in pixels.pixels_mut().iter_mut().zip(self.weights) {
+        for (pixel, &weight) in pixels.pixels_mut().iter_mut().zip(self.weights.iter()) {
             let colour = scale.colour(weight);
             *pixel = PremultipliedColorU8::from_rgba(colour.r, colour.g, colour.b, 255).unwrap_or(*pixel);
         }

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use wgpu_attention::inspect::plot::{Figure, HeatMap};
-//! let tokens = ["a", "cat", "sat"].map(String::from);
+//! let tokens = ["a", "cat", "sat"];
 //! let weights = [1.0, 0.0, 0.0, 0.6, 0.4, 0.0, 0.1, 0.7, 0.2];
 //! let map = HeatMap::new(&tokens, &tokens, &weights)?.title("layer 0, head 0");
 //! let figure = Figure::new("a cat sat", &[map.into()], 1)?;
@@ -14,8 +14,10 @@
 mod drawing;
 mod figure;
 mod heat_map;
+mod opening;
 mod overlay;
 mod page;
+mod special;
 
 use crate::error::Error;
 
@@ -29,4 +31,5 @@ pub use crate::inspect::plot::{
     heat_map::HeatMap,
     overlay::Overlay,
     page::Page,
+    special::is_special,
 };

@@ -12,10 +12,11 @@ use crate::{
     },
 };
 
-/// How much of the image the least and the largest weight hide: what is not looked at stays to be seen.
-const COVER: [f32; 2] = [0.3, 0.75];
+/// How much of the image the largest weight hides: what lies under it stays to be seen.
+const COVER: f32 = 0.8;
 
-/// What a query sees of an image: the weight of each patch as colour over it.
+/// What a query sees of an image: the weight of each patch as colour over it, which covers the more the larger the weight is. The
+/// least weight leaves the image as it is, unless it is the largest too.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Overlay<'a> {
@@ -66,7 +67,10 @@ impl<'a> Overlay<'a> {
         let [columns, rows] = self.grid.size();
         let (width, height) = (columns as f32 * cell, rows as f32 * cell);
         let scale = Scale::of(self.weights, self.largest, false);
-        let bar = scale.bar(height.clamp(60.0, 640.0), 13.0);
+        let finite = self.weights.iter().copied().filter(|weight| weight.is_finite());
+        let least = scale.share(finite.fold(f32::INFINITY, f32::min));
+        let cover = |share: f32| if least < 1.0 { COVER * ((share - least) / (1.0 - least)).max(0.0) } else { COVER };
+        let bar = scale.bar(height.clamp(60.0, 640.0), 13.0, cover);
         let bar = bar.set("transform", format!("translate({} 0)", width + GAP));
         let frame = Group::new().add(rectangle(0.0, 0.0, width, height).set("fill", "white")).add(bar);
         let frame = if self.title.is_empty() { frame } else { frame.add(text(&self.title, 0.0, -GAP, 16.0)) };
@@ -76,7 +80,7 @@ impl<'a> Overlay<'a> {
             let (x, y) = ((patch % columns) as f32 * cell, (patch / columns) as f32 * cell);
             let (colour, share) = (scale.colour(weight), scale.share(weight));
             let square = rectangle(x, y, cell, cell).set("fill", format!("#{colour:x}"));
-            patches = patches.add(square.set("fill-opacity", COVER[0] + (COVER[1] - COVER[0]) * share));
+            patches = patches.add(square.set("fill-opacity", if weight.is_finite() { cover(share) } else { COVER }));
         }
         let drawn = frame.add(image(&self.address, width, height)).add(patches);
         let Some([x, y]) = self.query else { return Ok((drawn, outer)) };

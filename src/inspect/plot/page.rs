@@ -9,9 +9,14 @@ use serde_json::{Value, json};
 use crate::{
     error::Error,
     inspect::{
-        heads::Head,
+        heads::{Head, MEANINGS},
         patches::PatchRegions,
-        plot::{drawing::data_address, no_map},
+        plot::{
+            drawing::data_address,
+            no_map,
+            opening::Tokens,
+            special::{is_special, places},
+        },
     },
     problem::measures::Measures,
     tensor::Tensor,
@@ -33,12 +38,16 @@ const COLOURS: usize = 256;
 /// An HTML page that holds the attention of a model, and needs no network: pick a layer and a head, hover over a token or a patch
 /// to see where it looks, zoom into a map.
 ///
+/// It opens at the head that tells most about the text: the one whose queries, on average, single out a key most, which means to give it
+/// more weight than the queries give it on average. Special tokens ([`is_special`]), the first token, the query itself and the tokens
+/// beside it do not count as keys here, since many heads look at them whatever the text is. The reader may leave out special tokens.
+///
 /// Weights are kept in 16 bits, as shares of the largest of their head, 2.7 bytes each in the file: 12 layers of 12 heads over 200 tokens
 /// are 15 MB. Show a longer attention as a pooled map ([`Measures::map`](crate::Measures::map)).
 ///
 /// ```
 /// use wgpu_attention::inspect::plot::Page;
-/// let tokens = ["a", "cat"].map(String::from);
+/// let tokens = ["a", "cat"];
 /// let page = Page::new("a cat", &tokens, &tokens).layer("layer 0", &[0.5, 0.5, 0.1, 0.9], &[])?;
 /// assert!(page.html()?.starts_with("<!DOCTYPE html>"));
 /// # Ok::<(), wgpu_attention::Error>(())
@@ -52,13 +61,29 @@ pub struct Page {
     columns: Vec<String>,
     layers: Vec<Value>,
     picture: Option<Value>,
+    /// How much the head tells that the page opens at, its layer and its place in it.
+    opening: (f64, [usize; 2]),
+    /// Places of the rows and columns that can be left out.
+    special: [Vec<usize>; 2],
+    opens_without: bool,
+    logarithmic: bool,
 }
 
 impl Page {
     /// A page about weights `[rows, columns]`, with a label for each row (query) and each column (key).
-    pub fn new(title: &str, rows: &[String], columns: &[String]) -> Self {
-        let (rows, columns) = (rows.to_vec(), columns.to_vec());
-        Self { title: title.into(), notes: Vec::new(), rows, columns, layers: Vec::new(), picture: None }
+    pub fn new(title: &str, rows: &[impl AsRef<str>], columns: &[impl AsRef<str>]) -> Self {
+        Self {
+            title: title.into(),
+            notes: Vec::new(),
+            rows: rows.iter().map(|row| row.as_ref().into()).collect(),
+            columns: columns.iter().map(|column| column.as_ref().into()).collect(),
+            layers: Vec::new(),
+            picture: None,
+            opening: (0.0, [0; 2]),
+            special: [places(rows, is_special), places(columns, is_special)],
+            opens_without: false,
+            logarithmic: false,
+        }
     }
 
     /// A page about a map `[rows, columns]` of [`Measures::map`], whose labels are the tokens that each cell covers; refused if there is
@@ -85,6 +110,21 @@ impl Page {
         self
     }
 
+    /// Opens without the rows and columns of these tokens, which the reader can bring back; by default it opens with all, and the reader
+    /// can leave out special ones ([`is_special`]). The weights of the other tokens stay as they are: they are not scaled up.
+    pub fn without(mut self, is_left_out: impl Fn(&str) -> bool) -> Self {
+        self.special = [places(&self.rows, &is_left_out), places(&self.columns, &is_left_out)];
+        self.opens_without = true;
+        self
+    }
+
+    /// Opens with colours that go with the logarithm, over six decades, as
+    /// [`HeatMap::logarithmic`](crate::inspect::plot::HeatMap::logarithmic): for long maps, whose weights fall by powers.
+    pub fn logarithmic(mut self) -> Self {
+        self.logarithmic = true;
+        self
+    }
+
     /// The image, a PNG or JPEG file, whose patches are tokens: they are shown in their places.
     pub fn picture(mut self, image: &[u8], grid: PatchRegions) -> Result<Self, Error> {
         let ([columns, rows], first) = (grid.size(), grid.first());
@@ -108,6 +148,13 @@ impl Page {
         if !measures.is_empty() && measures.len() != heads {
             return Err(Error::Input { name: "measures", got: measures.len(), needs: heads });
         }
+        let tokens = Tokens::new(&self.rows, &self.columns);
+        for (head, weights) in weights.chunks(size).enumerate() {
+            let telling = tokens.telling(weights);
+            if telling > self.opening.0 {
+                self.opening = (telling, [self.layers.len(), head]);
+            }
+        }
         let most: Vec<f32> = weights.chunks(size).map(largest).collect();
         let shares =
             weights.chunks(size).zip(&most).flat_map(|(head, &most)| head.iter().map(move |&w| share(w, most)));
@@ -128,6 +175,8 @@ impl Page {
         if self.layers.is_empty() {
             return Err(Error::Zero { name: "the number of layers" });
         }
+        let (_, [layer, head]) = self.opening;
+        let [rows, columns] = &self.special;
         let colour = |n: usize| format!("#{:x}", VIRIDIS.eval_rational(n, COLOURS));
         let data = json!({
             "title": self.title,
@@ -138,6 +187,14 @@ impl Page {
             "colours": (0..COLOURS).map(colour).collect::<Vec<_>>(),
             "layers": self.layers,
             "picture": self.picture,
+            "special": { "row": rows, "column": columns },
+            "meanings": MEANINGS.into_iter().collect::<BTreeMap<_, _>>(),
+            "opening": {
+                "layer": layer,
+                "head": head,
+                "scale": if self.logarithmic { "log" } else { "head" },
+                "without": self.opens_without,
+            },
         });
         // Inside a script element, nothing may look like its end.
         let data = data.to_string().replace('<', "\\u003c");

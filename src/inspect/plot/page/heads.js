@@ -13,8 +13,11 @@ const data = JSON.parse(byId("data").textContent);
 const { layers, picture } = data;
 const palette = Uint32Array.from(data.colours, pixel);
 
-// What the address keeps. `pinned` is the index of a token on `side`; `head` is an index or "mean".
-const state = { layer: 0, head: 0, side: "row", scale: "head", pinned: null };
+// What the address keeps. `pinned` is the index of a token on `side`; `head` is an index or "mean"; `without` says that
+// special tokens are left out.
+const state = { layer: 0, head: 0, side: "row", scale: "head", without: false, pinned: null };
+// The weight of a cell that is left out: below every other.
+const LEFT_OUT = -1;
 // What the pointer is on: a token, { side, index }, and a cell of the map, { row, column }.
 let hover = null;
 let hoverCell = null;
@@ -24,14 +27,18 @@ let most = 0;
 
 // The two sides of the map. In the canvas, `room` is left for labels and then the map is `length` long; `from` is
 // the place, in cells, that comes first in view.
-const axes = { row: makeAxis(data.rows), column: makeAxis(data.columns) };
+const axes = { row: makeAxis(data.rows, data.special.row), column: makeAxis(data.columns, data.special.column) };
 let zoom = 1;
 
-function makeAxis(texts) {
+function makeAxis(texts, special) {
   const labels = texts.map((text) => text.trim() === "" ? "␣" : text);
   const first = new Map(labels.map((label, index) => [label, index]).reverse());
   const repeated = new Set(labels.filter((label, index) => first.get(label) !== index));
-  return { labels, repeated, count: labels.length, room: 0, length: 0, from: 0 };
+  return { labels, repeated, special: new Set(special), count: labels.length, room: 0, length: 0, from: 0 };
+}
+
+function isLeftOut({ side, index }) {
+  return state.without && axes[side].special.has(index);
 }
 
 // ---- Small things ----
@@ -94,7 +101,17 @@ function weightsOf(layer, head) {
     const start = at * sum.length;
     for (let i = 0; i < sum.length; i++) sum[i] += cells[start + i] * unit;
   }
+  if (state.without) leaveOut(sum);
   return sum;
+}
+
+/** Marks the rows and columns of special tokens; the other weights stay as they are. */
+function leaveOut(values) {
+  const { row, column } = axes;
+  for (const at of row.special) values.fill(LEFT_OUT, at * column.count, (at + 1) * column.count);
+  for (const at of column.special) {
+    for (let i = at; i < values.length; i += column.count) values[i] = LEFT_OUT;
+  }
 }
 
 /** The weights of one row of the map, or of one column. */
@@ -104,9 +121,10 @@ function lineOf({ side, index }) {
   return Float32Array.from({ length: axes.row.count }, (_, row) => weights[row * wide + index]);
 }
 
-/** Paints a map on a canvas that may be smaller: every pixel has the largest weight of the cells it covers. */
+/** Paints a map on a canvas that may be smaller: every pixel has the largest weight of the cells that it covers, and is
+ * left clear where all of them are left out. */
 function paint(canvas, values, tall, wide, shade) {
-  const pooled = new Float32Array(tall * wide);
+  const pooled = new Float32Array(tall * wide).fill(LEFT_OUT);
   const { row: rows, column: columns } = axes;
   for (let row = 0, at = 0; row < rows.count; row++) {
     const start = Math.floor(row * tall / rows.count) * wide;
@@ -116,7 +134,9 @@ function paint(canvas, values, tall, wide, shade) {
     }
   }
   const pixels = new Uint32Array(pooled.length);
-  for (let i = 0; i < pixels.length; i++) pixels[i] = palette[Math.round(clamp(shade(pooled[i]), 0, 1) * 255)];
+  for (let i = 0; i < pixels.length; i++) {
+    if (pooled[i] >= 0) pixels[i] = palette[Math.round(clamp(shade(pooled[i]), 0, 1) * 255)];
+  }
   Object.assign(canvas, { width: wide, height: tall });
   canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), wide, tall), 0, 0);
   return canvas;
@@ -139,16 +159,16 @@ function makeThumb(layer, head) {
   const title = [`${layers[layer].name}, ${name}`, ...lines].join("\n");
   const onclick = () => choose({ layer, head });
   const thumb = make("button", { type: "button", className: "thumb", title, onclick }, make("canvas"));
-  thumb.paint = () => paintThumb(thumb.firstChild, layer, head);
+  thumb.paint = () => paintThumb(thumb, layer, head);
   return thumb;
 }
 
-function paintThumb(canvas, layer, head) {
-  const { row, column } = axes;
-  const area = row.count * column.count;
-  const cells = cellsOf(layers[layer]).subarray(head * area, (head + 1) * area);
-  const [tall, wide] = [row, column].map(({ count }) => Math.min(count, LARGEST_THUMB));
-  paint(canvas, cells, tall, wide, (cell) => cell / 65535);
+function paintThumb(thumb, layer, head) {
+  const values = weightsOf(layers[layer], head);
+  const peak = largest(values) || 1;
+  const [tall, wide] = [axes.row, axes.column].map(({ count }) => Math.min(count, LARGEST_THUMB));
+  paint(thumb.firstChild, values, tall, wide, (weight) => weight / peak);
+  thumb.painted = true;
 }
 
 function buildModel() {
@@ -171,8 +191,12 @@ function buildModel() {
 function queueThumbs(entries, observer) {
   const arrived = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
   arrived.forEach((thumb) => observer.unobserve(thumb));
+  repaint(arrived);
+}
+
+function repaint(some) {
   if (unpainted.length === 0) requestAnimationFrame(paintSome);
-  unpainted.push(...arrived);
+  unpainted.push(...some);
 }
 
 /** Paints for a few milliseconds in each frame, so that a large model does not hold up the page. */
@@ -209,7 +233,7 @@ function showMeasures() {
   const measures = layers[state.layer].heads[state.head]?.measures;
   const lines = Object.entries(measures ?? {}).map(([key, value]) => measureLine(key, value));
   byId("measures").tBodies[0].replaceChildren(...lines);
-  byId("measures").hidden = byId("extremes").hidden = lines.length === 0;
+  byId("measures").hidden = byId("extremes").hidden = byId("meanings").hidden = lines.length === 0;
   byId("unmeasured").hidden = measures !== undefined;
   byId("about").hidden = measures !== undefined && lines.length === 0;
 }
@@ -220,8 +244,17 @@ function measureLine(key, value) {
   )));
   const ordered = heads.filter((head) => Number.isFinite(head.value)).sort((a, b) => a.value - b.value);
   const cells = [[number(value)], ordered.slice(0, 1).map(headLink), ordered.slice(-1).map(headLink)];
-  const heading = make("th", { scope: "row", textContent: key });
+  const heading = make("th", { scope: "row", textContent: key, title: data.meanings[key] ?? "" });
   return make("tr", {}, heading, ...cells.map((cell) => make("td", {}, ...cell)));
+}
+
+/** A sentence for each measure that a head of the page has. */
+function buildMeanings() {
+  const [some] = layers.flatMap(({ heads }) => heads).filter(({ measures }) => Object.keys(measures).length > 0);
+  const meanings = Object.keys(some?.measures ?? {}).filter((key) => data.meanings[key]);
+  byId("meanings").append(...meanings.flatMap((key) => (
+    [make("dt", { textContent: key }), make("dd", { textContent: data.meanings[key] })]
+  )));
 }
 
 function headLink({ layer, head, value }) {

@@ -87,6 +87,7 @@ function drawLabels(side, marked) {
 function drawLabel(side, index, colour) {
   const axis = axes[side];
   const middle = place(axis, index + 0.5);
+  if (isLeftOut({ side, index })) return;
   if (middle < axis.room || middle > axis.room + axis.length) return;
   const isRow = side === "row";
   const room = axes[isRow ? "column" : "row"].room;
@@ -150,7 +151,8 @@ function cellSentence() {
   if (hoverCell === null) return ["Point at a cell to read its weight."];
   const { row, column } = hoverCell;
   const weight = weights[row * axes.column.count + column];
-  return [name("row", row), " → ", name("column", column), `: weight ${number(weight)}`];
+  const what = weight === LEFT_OUT ? "left out" : `weight ${number(weight)}`;
+  return [name("row", row), " → ", name("column", column), `: ${what}`];
 }
 
 function buildMap() {

@@ -2,7 +2,10 @@
 
 /** Makes `changes` to the state and shows it. */
 function choose(changes) {
+  const { without } = state;
   Object.assign(state, changes);
+  if (state.pinned !== null && isLeftOut({ side: state.side, index: state.pinned })) state.pinned = null;
+  if (state.without !== without) repaint(thumbs.flat().filter(({ painted }) => painted));
   const layer = layers[state.layer];
   if (state.head !== "mean") state.head = Math.min(state.head, layer.heads.length - 1);
   weights = weightsOf(layer, state.head);
@@ -22,6 +25,7 @@ function showControls({ heads }) {
   byId("head").replaceChildren(...options(heads));
   if (heads.length > 1) byId("head").append(make("option", { value: "mean", textContent: "mean of heads" }));
   for (const key of ["layer", "head", "scale"]) byId(key).value = state[key];
+  byId("without").checked = state.without;
   document.querySelector(`[name=side][value=${state.side}]`).checked = true;
   byId("low").textContent = state.scale === "log" ? `≤ ${number(most / 10 ** DECADES)}` : "0";
   byId("high").textContent = state.scale === "unit" ? "1" : number(most);
@@ -63,12 +67,26 @@ function restore() {
     const value = Number.parseInt(saved.get(key), 10);
     return value >= 0 && value < end ? value : otherwise;
   };
-  const layer = index("layer", layers.length, 0);
+  const { opening } = data;
+  const layer = index("layer", layers.length, opening.layer);
   const heads = layers[layer].heads.length;
-  const head = saved.get("head") === "mean" && heads > 1 ? "mean" : index("head", heads, 0);
+  const head = saved.get("head") === "mean" && heads > 1 ? "mean"
+    : index("head", heads, layer === opening.layer ? opening.head : 0);
   const side = saved.get("side") === "column" ? "column" : "row";
-  const scale = ["unit", "log"].find((value) => value === saved.get("scale")) ?? "head";
-  choose({ layer, head, side, scale, pinned: index("token", axes[side].count, null) });
+  const scale = ["head", "unit", "log"].find((value) => value === saved.get("scale")) ?? opening.scale;
+  const without = hasSpecial && (saved.has("without") ? saved.get("without") === "true" : opening.without);
+  choose({ layer, head, side, scale, without, pinned: index("token", axes[side].count, null) });
+}
+
+const hasSpecial = axes.row.special.size + axes.column.special.size > 0;
+
+/** Names the tokens that the reader may leave out. */
+function buildWithout() {
+  const names = new Set([axes.row, axes.column].flatMap(({ special, labels }) => [...special].map((at) => labels[at])));
+  const some = [...names].slice(0, 4).join(", ");
+  byId("without-names").textContent = `leave out ${some}${names.size > 4 ? ` and ${names.size - 4} more` : ""}`;
+  byId("without").parentElement.hidden = !hasSpecial;
+  byId("without").onchange = ({ target }) => choose({ without: target.checked });
 }
 
 function pressed(event) {
@@ -88,6 +106,8 @@ function start() {
   byId("figure").hidden = !picture;
   if (many) buildModel();
   if (picture) buildPicture();
+  buildMeanings();
+  buildWithout();
   groups.forEach((group) => slide(group, 0));
   buildMap();
   byId("layer").onchange = ({ target }) => choose({ layer: Number(target.value) });

@@ -84,6 +84,7 @@ function showChips(look, peak) {
     for (const { chip, index } of chips) {
       const { self, weight } = look(side, index);
       const share = weight > 0 ? weight / peak : 0;
+      chip.hidden = isLeftOut({ side, index });
       chip.style.setProperty("--share", share);
       chip.classList.toggle("bright", share > 0.4);
       chip.classList.toggle("chosen", self);
@@ -94,6 +95,7 @@ function showChips(look, peak) {
 
 function sentence(at, line) {
   if (at === null) return ["Point at a token to see where it looks; click to keep it, Escape to let go."];
+  if (isLeftOut(at)) return [name(at.side, at.index), " is left out"];
   const isRow = at.side === "row";
   const top = [...line.keys()].filter((i) => line[i] > 0).sort((a, b) => line[b] - line[a]).slice(0, 5);
   if (top.length === 0) return [name(at.side, at.index), isRow ? " sees nothing" : " is seen by nothing"];
