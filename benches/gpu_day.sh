@@ -27,7 +27,7 @@ EXAMPLES=(adapters bench)
 
 # The programs that cargo has built, a line each: NAME PATH.
 built() {
-  cargo build --release --message-format json "${EXAMPLES[@]/#/--example=}" "${TESTS[@]/#/--test=}" --bench=host |
+  cargo build --release --workspace --message-format json "${EXAMPLES[@]/#/--example=}" "${TESTS[@]/#/--test=}" --bench=host |
     sed -nE 's/.*"target":\{"kind":\["(bin|example|test|bench)"\].*"name":"([a-z_]+)".*"executable":"([^"]+)".*/\2 \3/p'
 }
 

@@ -33,7 +33,7 @@ struct Options {
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=8192))]
     cells: u32,
     /// The picture; the page is written beside it.
-    #[arg(long, value_name = "FILE", default_value = "target/long_map.png")]
+    #[arg(long, value_name = "FILE", default_value = "target/long_map.svg")]
     out: PathBuf,
 }
 
@@ -80,7 +80,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let title = format!("{len} tokens and where they look, sums of weights over {cell} x {cell}");
     eprintln!("drawing");
     let picture = HeatMap::pooled(&measures, map)?.logarithmic();
-    files::write(&options.out, &Figure::new(&title, &[picture.into()], 1)?.png()?)?;
+    files::write(&options.out, Figure::new(&title, &[picture.into()], 1)?.svg().as_bytes())?;
     let page = Page::pooled(&title, &measures)?.logarithmic().layer("layer 0", map, &heads)?.html()?;
     let page_file = options.out.with_extension("html");
     files::write(&page_file, page.as_bytes())?;

@@ -42,7 +42,7 @@ const DRAWN: usize = 2;
 #[derive(Parser)]
 struct Options {
     /// The picture.
-    #[arg(long, value_name = "FILE", default_value = "target/quickstart.png")]
+    #[arg(long, value_name = "FILE", default_value = "target/quickstart.svg")]
     out: PathBuf,
     /// The word of the sentence whose heads are drawn.
     #[arg(long, default_value = "it")]
@@ -224,5 +224,5 @@ fn draw(sentence: &Sentence, weights: &Weights, looks: &[Look], file: &Path) -> 
         Ok(HeatMap::new(&sentence.tokens, &sentence.tokens, weights)?.title(title(look)).into())
     };
     let panels = looks.iter().take(DRAWN).map(map).collect::<Result<Vec<_>>>()?;
-    files::write(file, &Figure::new(&sentence.text, &panels, DRAWN)?.png()?)
+    files::write(file, Figure::new(&sentence.text, &panels, DRAWN)?.svg().as_bytes())
 }

@@ -49,7 +49,7 @@ struct Options {
     #[arg(default_value = "the small cat does not see the black dog .")]
     sentence: String,
     /// The alignment as a picture.
-    #[arg(long, value_name = "FILE", default_value = "target/translate.png")]
+    #[arg(long, value_name = "FILE", default_value = "target/translate.svg")]
     out: PathBuf,
     /// Lists the words that the model knows.
     #[arg(long)]
@@ -90,7 +90,7 @@ fn run(options: &Options) -> Result<()> {
         println!("  {word:<14} {:<12} {:.2}", source[most], weights[most]);
     }
     let map = HeatMap::new(&target, &source, &weights)?.title(HEAD);
-    files::write(&options.out, &Figure::new(&options.sentence, &[map.into()], 1)?.png()?)?;
+    files::write(&options.out, Figure::new(&options.sentence, &[map.into()], 1)?.svg().as_bytes())?;
     println!("\npicture     {}", options.out.display());
     Ok(())
 }

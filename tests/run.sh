@@ -57,7 +57,7 @@ check_rust() {
 }
 
 # What answers, a line each: BACKEND, DEVICE_TYPE, NAME, DRIVER_INFO. A driver that crashes the probe does not answer.
-probe() { found=$(cargo run --release --quiet --example adapters) || found=; }
+probe() { found=$(example adapters | sed 1d) || found=; }
 # The first of these types. OpenGL does not count: it is there almost everywhere, and offers the least.
 first() { awk -F'\t' -v types="^($1)\$" 'tolower($1) != "gl" && $2 ~ types { print; exit }' <<<"$found"; }
 take() { # LINE WHY: and hold the tests to that adapter, should there be several; fails on an empty line
@@ -167,7 +167,7 @@ find_browser() {
   if [ "$(id -u)" != 0 ]; then sudo=(sudo -n); fi
   for name in chromium chromium-browser google-chrome google-chrome-stable; do
     if has "$name" && timeout 60 "$name" --headless=new --no-sandbox --disable-gpu --dump-dom about:blank >/dev/null 2>&1; then
-      export WGPU_ATTENTION_BROWSER=$(command -v "$name")
+      WGPU_ATTENTION_BROWSER=$(command -v "$name") && export WGPU_ATTENTION_BROWSER
       say "browser: $WGPU_ATTENTION_BROWSER"
       return
     fi
@@ -203,29 +203,35 @@ step_wasm() {
   run cargo check --package wgpu-attention --target wasm32-unknown-unknown --lib
 }
 step_docs() { RUSTDOCFLAGS="-D warnings" run cargo doc --release --package wgpu-attention --no-deps --all-features; }
-step_build() { run cargo test --release --no-run; } # the examples too, the probe among them
-step_host() { run cargo test --release --test architecture --test host -- --include-ignored; }
-step_doctests() { run cargo test --release --doc && run cargo test --release --lib; }
+step_build() { run cargo test --release --workspace --no-run; } # the examples too, the probe among them
+step_host() { run cargo test --release --workspace --test architecture --test host -- --include-ignored; }
+step_doctests() { run cargo test --release --workspace --doc && run cargo test --release --workspace --lib; }
 step_driver() { choose_driver; }
-step_pictures() { find_browser; run cargo test --release --test inspect -- --include-ignored; }
-step_device() { find_model; run cargo test --release --test device -- --include-ignored; }
+step_pictures() { find_browser; run cargo test --release --workspace --test inspect -- --include-ignored; }
+step_device() { find_model; run cargo test --release --workspace --test device -- --include-ignored; }
 step_opengl() { # compiling takes long there
   grep -qi '^gl' <<<"${found-}" || left_out "no OpenGL answers" || return
-  run env -u WGPU_ADAPTER_NAME WGPU_BACKEND=gl cargo test --release --test device -- --include-ignored cases::one_case
+  run env -u WGPU_ADAPTER_NAME WGPU_BACKEND=gl cargo test --release --workspace --test device -- --include-ignored cases::one_case
 }
-example() { run cargo run --release --quiet --example "$@"; }
+# Those that were built with the tests: `cargo run` would build them again with the fewer features that they need.
+example() { # NAME [ARGUMENTS]
+  local runner
+  runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z.-' 'A-Z__')_RUNNER
+  # shellcheck disable=SC2086 # at spaces, as cargo does
+  run ${!runner:-} "target/release/examples/$1" "${@:2}"
+}
 step_examples() {
   example quickstart &&
     example engine &&
-    example print_wgsl -- --list &&
-    example long_map -- --len 4096 --cells 256 --out target/long_map.png &&
-    example image_attention -- --out target/image_attention &&
+    example print_wgsl --list &&
+    example long_map --len 4096 --cells 256 &&
+    example image_attention &&
     example translate &&
-    example decode -- --tokens 16 &&
-    example graph_attention -- --papers 1024 &&
-    example bench -- --shapes P7 || return
+    example decode --tokens 16 &&
+    example graph_attention --papers 1024 &&
+    example bench --shapes P7 || return
   [ -n "${WGPU_ATTENTION_MODEL:-}" ] || return 0
-  example heatmap -- --model "$WGPU_ATTENTION_MODEL" --out target/heatmap
+  example heatmap --model "$WGPU_ATTENTION_MODEL"
 }
 
 # Seconds that a step took here the last time, or else takes elsewhere.

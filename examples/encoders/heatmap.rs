@@ -9,9 +9,9 @@
 
 #[path = "support/checkpoint.rs"]
 mod checkpoint;
-#[path = "support/device.rs"]
+#[path = "../support/device.rs"]
 mod device;
-#[path = "support/files.rs"]
+#[path = "../support/files.rs"]
 mod files;
 #[path = "support/gallery.rs"]
 mod gallery;
@@ -44,9 +44,6 @@ struct Options {
     /// Where everything is written.
     #[arg(long, value_name = "DIR", default_value = "target/heatmap")]
     out: PathBuf,
-    /// Pictures as SVG too.
-    #[arg(long)]
-    svg: bool,
     /// Leaves out special tokens, such as [CLS] and [SEP], in the pictures and at first in the page; other weights stay as they are.
     #[arg(long)]
     without_special: bool,
@@ -99,7 +96,6 @@ fn run(options: &Options) -> Result<()> {
         picture: None,
         query: 0,
         facts,
-        svg: options.svg,
         without_special: options.without_special,
         out: &options.out,
     };

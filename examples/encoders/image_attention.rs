@@ -9,9 +9,9 @@
 
 #[path = "support/checkpoint.rs"]
 mod checkpoint;
-#[path = "support/device.rs"]
+#[path = "../support/device.rs"]
 mod device;
-#[path = "support/files.rs"]
+#[path = "../support/files.rs"]
 mod files;
 #[path = "support/gallery.rs"]
 mod gallery;
@@ -60,9 +60,6 @@ struct Options {
     /// Where everything is written.
     #[arg(long, value_name = "DIR", default_value = "target/image_attention")]
     out: PathBuf,
-    /// Pictures as SVG too.
-    #[arg(long)]
-    svg: bool,
 }
 
 fn patch(text: &str) -> std::result::Result<[u32; 2], String> {
@@ -130,7 +127,6 @@ fn by_model(gpu: &Gpu, options: &Options, folder: &Path, (name, file): (&str, &[
             "label": answer.as_ref().map(|answer| &answer.label),
             "probability": answer.as_ref().map(|answer| answer.probability),
         }),
-        svg: options.svg,
         without_special: false,
         out: &options.out,
     };
@@ -166,7 +162,6 @@ fn by_descriptors(gpu: &Gpu, options: &Options, (name, file): (&str, &[u8])) -> 
         picture: Some((&patches::png(&picture)?, grid)),
         query: query(options.patch, grid)?.unwrap_or(grid.token(5, 5) as usize),
         facts: json!({ "image": name, "descriptors": patches::DESCRIPTORS }),
-        svg: options.svg,
         without_special: false,
         out: &options.out,
     };

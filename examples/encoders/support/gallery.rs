@@ -34,7 +34,6 @@ pub(crate) struct Gallery<'a> {
     pub query: usize,
     /// What else stats.json says.
     pub facts: Value,
-    pub svg: bool,
     /// Special tokens are left out of pictures, and of the page until the reader wants them.
     pub without_special: bool,
     pub out: &'a Path,
@@ -48,11 +47,7 @@ impl Gallery<'_> {
         let bar = ProgressBar::new(self.layers.len() as u64);
         for (n, layer) in self.layers.iter().enumerate() {
             bar.inc(1);
-            let figure = self.figure(n, layer)?;
-            self.save(&format!("layer_{n:02}.png"), &figure.png()?)?;
-            if self.svg {
-                self.save(&format!("layer_{n:02}.svg"), figure.svg().as_bytes())?;
-            }
+            self.save(&format!("layer_{n:02}.svg"), self.figure(n, layer)?.svg().as_bytes())?;
         }
         bar.finish_and_clear();
         self.save("index.html", self.page()?.html()?.as_bytes())?;

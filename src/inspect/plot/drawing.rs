@@ -1,36 +1,153 @@
 //! What all pictures share: text and its extent, colours, images.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use colorous::{Color, GREYS, VIRIDIS};
-use resvg::{
-    tiny_skia,
-    usvg::{self, fontdb},
-};
 use svg::{
     Document, Node,
     node::element::{Element, Group, Rectangle, Text},
 };
+use ttf_parser::Face;
 
 use crate::error::Error;
 
 /// What is drawn with is shipped; what a reader of the SVG may not have has stand-ins.
-const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
+pub(super) const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
 
 pub(super) const PAD: f32 = 16.0;
 pub(super) const GAP: f32 = 8.0;
 
-/// What is drawn of a panel, and the box around it.
-pub(super) type Drawn = (Group, usvg::Rect);
+/// How far letters reach above and below their line, in shares of the font's size.
+const ABOVE: f32 = 0.76;
+const BELOW: f32 = 0.24;
 
-/// Scripts that the shipped font lacks are drawn with the system's fonts.
-static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
-    let mut fonts = fontdb::Database::new();
-    fonts.load_font_source(fontdb::Source::Binary(Arc::new(dejavu::sans::regular())));
-    fonts.load_system_fonts();
-    Arc::new(fonts)
-});
+/// The font whose letters are measured; `None` if it cannot be read.
+static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(dejavu::sans::regular(), 0).ok());
+
+/// How long a text of size 1 is. A letter that the font lacks counts as a square.
+fn length(text: &str) -> f32 {
+    let Some(face) = &*FACE else { return 0.6 * text.chars().count() as f32 };
+    let em = face.units_per_em();
+    let advance = |letter| face.glyph_hor_advance(face.glyph_index(letter)?);
+    text.chars().map(|letter| f32::from(advance(letter).unwrap_or(em)) / f32::from(em)).sum()
+}
+
+/// A box around something drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Bounds {
+    pub(super) left: f32,
+    pub(super) top: f32,
+    pub(super) right: f32,
+    pub(super) bottom: f32,
+}
+
+impl Bounds {
+    /// Around nothing: whatever is added is the box.
+    const NONE: Self =
+        Self { left: f32::INFINITY, top: f32::INFINITY, right: f32::NEG_INFINITY, bottom: f32::NEG_INFINITY };
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            left: self.left.min(other.left),
+            top: self.top.min(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+
+    fn moved(self, x: f32, y: f32) -> Self {
+        Self { left: self.left + x, top: self.top + y, right: self.right + x, bottom: self.bottom + y }
+    }
+}
+
+/// Where along a text its place is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// A text at a place, around which it may be turned.
+#[derive(Clone, Debug)]
+pub(super) struct Label<'a> {
+    pub(super) text: &'a str,
+    pub(super) at: [f32; 2],
+    pub(super) size: f32,
+    pub(super) anchor: Anchor,
+    /// Clockwise.
+    pub(super) degrees: f32,
+    pub(super) colour: &'static str,
+}
+
+impl<'a> Label<'a> {
+    /// Black, level, and starting at a place.
+    pub(super) fn new(text: &'a str, x: f32, y: f32, size: f32) -> Self {
+        Self { text, at: [x, y], size, anchor: Anchor::Start, degrees: 0.0, colour: "black" }
+    }
+
+    fn bounds(&self) -> Bounds {
+        let length = self.size * length(self.text);
+        let start = match self.anchor {
+            Anchor::Start => 0.0,
+            Anchor::Middle => -length / 2.0,
+            Anchor::End => -length,
+        };
+        let (sin, cos) = self.degrees.to_radians().sin_cos();
+        let corner = |(x, y): (f32, f32)| [cos * x - sin * y, sin * x + cos * y];
+        let (above, below) = (-ABOVE * self.size, BELOW * self.size);
+        let ends = [start, start + length];
+        let corners = ends.into_iter().flat_map(|x| [(x, above), (x, below)]).map(corner);
+        let point = |[x, y]: [f32; 2]| Bounds { left: x, top: y, right: x, bottom: y };
+        corners.map(point).fold(Bounds::NONE, Bounds::with).moved(self.at[0], self.at[1])
+    }
+
+    fn draw(&self) -> Text {
+        let [x, y] = self.at;
+        let anchor = match self.anchor {
+            Anchor::Start => "start",
+            Anchor::Middle => "middle",
+            Anchor::End => "end",
+        };
+        let text = text(self.text, x, y, self.size).set("text-anchor", anchor).set("fill", self.colour);
+        if self.degrees == 0.0 { text } else { text.set("transform", format!("rotate({} {x} {y})", self.degrees)) }
+    }
+}
+
+/// What is drawn, and the box around as much of it as was measured.
+#[derive(Clone, Debug)]
+pub(super) struct Drawn {
+    pub(super) group: Group,
+    pub(super) bounds: Bounds,
+}
+
+impl Drawn {
+    pub(super) fn new() -> Self {
+        Self { group: Group::new(), bounds: Bounds::NONE }
+    }
+
+    pub(super) fn label(self, label: &Label<'_>) -> Self {
+        Self { group: self.group.add(label.draw()), bounds: self.bounds.with(label.bounds()) }
+    }
+
+    pub(super) fn rectangle(self, [x, y]: [f32; 2], [width, height]: [f32; 2], colour: &str) -> Self {
+        let bounds = Bounds { left: x, top: y, right: x + width, bottom: y + height };
+        let drawn = rectangle(x, y, width, height).set("fill", colour);
+        Self { group: self.group.add(drawn), bounds: self.bounds.with(bounds) }
+    }
+
+    /// With another drawing, moved.
+    pub(super) fn with(self, other: Self, x: f32, y: f32) -> Self {
+        let moved = other.group.set("transform", format!("translate({x} {y})"));
+        Self { group: self.group.add(moved), bounds: self.bounds.with(other.bounds.moved(x, y)) }
+    }
+
+    /// With what lies inside its box.
+    pub(super) fn inside(self, node: impl Into<Box<dyn Node>>) -> Self {
+        Self { group: self.group.add(node), ..self }
+    }
+}
 
 /// How weights become colours.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,7 +181,7 @@ impl Scale {
     }
 
     /// A bar of all colours, each as opaque as it is in the picture, beside numbers: 16 wide before the text.
-    pub(super) fn bar(self, height: f32, size: f32, opacity: impl Fn(f32) -> f32) -> Group {
+    pub(super) fn bar(self, height: f32, size: f32, opacity: impl Fn(f32) -> f32) -> Drawn {
         const SLICES: u8 = 100;
         let slice = height / f32::from(SLICES);
         let mut bar = Group::new().set("shape-rendering", "crispEdges");
@@ -75,7 +192,10 @@ impl Scale {
             bar = bar.add(step.set("fill-opacity", opacity(share)));
         }
         let least = if self.logarithmic { format!("{:.0e} or less", self.largest * 1e-6) } else { "0".into() };
-        bar.add(text(&number(self.largest), 22.0, size * 0.75, size)).add(text(&least, 22.0, height, size))
+        let bounds = Bounds { left: 0.0, top: 0.0, right: 16.0, bottom: height };
+        let most = number(self.largest);
+        let drawn = Drawn { group: Group::new().add(bar), bounds };
+        drawn.label(&Label::new(&most, 22.0, size * 0.75, size)).label(&Label::new(&least, 22.0, height, size))
     }
 }
 
@@ -121,24 +241,4 @@ pub(super) fn data_address(image: &[u8]) -> Result<String, Error> {
 pub(super) fn document(width: f32, height: f32, content: Group) -> Document {
     let document = Document::new().set("width", width).set("height", height).set("font-family", FONT);
     document.add(rectangle(0.0, 0.0, width, height).set("fill", "white")).add(content)
-}
-
-pub(super) fn parse(svg: &str) -> Result<usvg::Tree, Error> {
-    let options = usvg::Options { fontdb: FONTS.clone(), ..usvg::Options::default() };
-    usvg::Tree::from_str(svg, &options).map_err(|error| Error::Picture { because: error.to_string() })
-}
-
-/// The box around what is drawn.
-pub(super) fn bounds(group: &Group) -> Result<usvg::Rect, Error> {
-    let document = Document::new().set("width", 1).set("height", 1).set("font-family", FONT).add(group.clone());
-    Ok(parse(&document.to_string())?.root().bounding_box())
-}
-
-pub(super) fn pixels(width: u32, height: u32) -> Result<tiny_skia::Pixmap, Error> {
-    let because = || format!("{width} x {height} pixels are too many, or none");
-    tiny_skia::Pixmap::new(width, height).ok_or_else(|| Error::Picture { because: because() })
-}
-
-pub(super) fn encode(pixels: &tiny_skia::Pixmap) -> Result<Vec<u8>, Error> {
-    pixels.encode_png().map_err(|error| Error::Picture { because: error.to_string() })
 }

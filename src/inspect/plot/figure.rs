@@ -1,12 +1,11 @@
 //! Panels beside each other, under a title.
 
-use resvg::tiny_skia::Transform;
 use svg::node::element::Group;
 
 use crate::{
     error::Error,
     inspect::plot::{
-        drawing::{self, Drawn, PAD, bounds, encode, parse, pixels, text},
+        drawing::{self, Drawn, Label, PAD},
         heat_map::HeatMap,
         overlay::Overlay,
     },
@@ -49,7 +48,7 @@ impl Panel<'_> {
     fn draw(&self, cell: f32) -> Result<Drawn, Error> {
         match self {
             Self::HeatMap(map) => map.draw(cell),
-            Self::Overlay(overlay) => overlay.draw(cell),
+            Self::Overlay(overlay) => Ok(overlay.draw(cell)),
         }
     }
 }
@@ -71,20 +70,20 @@ impl Figure {
         let across = columns * panels.iter().map(Panel::cells).max().unwrap_or(1).max(1);
         let cell = (CELLS_WIDTH / across as f32).floor().clamp(1.0, 40.0);
         let drawn = panels.iter().map(|panel| panel.draw(cell)).collect::<Result<Vec<_>, _>>()?;
-        let size = |(_, bounds): &Drawn| (bounds.width(), bounds.height());
+        let size = |Drawn { bounds, .. }: &Drawn| (bounds.right - bounds.left, bounds.bottom - bounds.top);
         let (widest, highest) =
             drawn.iter().map(size).fold((0.0_f32, 0.0_f32), |most, size| (most.0.max(size.0), most.1.max(size.1)));
         let (step_x, step_y) = (widest + 2.0 * PAD, highest + PAD);
 
-        let mut content = Group::new().add(text(title, PAD, PAD + 22.0, 26.0));
-        let (top, title_end) =
-            if title.is_empty() { (PAD, 0.0) } else { (PAD + 48.0, bounds(&content)?.right() + PAD) };
+        let heading = Drawn::new().label(&Label::new(title, PAD, PAD + 22.0, 26.0));
+        let (top, title_end) = if title.is_empty() { (PAD, 0.0) } else { (PAD + 48.0, heading.bounds.right + PAD) };
         let width = (columns as f32 * step_x).max(title_end).ceil();
         let height = (top + panels.len().div_ceil(columns) as f32 * step_y).ceil();
-        for (index, (panel, bounds)) in drawn.into_iter().enumerate() {
-            let x = PAD + (index % columns) as f32 * step_x - bounds.left();
-            let y = top + (index / columns) as f32 * step_y - bounds.top();
-            content = content.add(panel.set("transform", format!("translate({} {})", x.round(), y.round())));
+        let mut content = Group::new().add(heading.group);
+        for (index, Drawn { group, bounds }) in drawn.into_iter().enumerate() {
+            let x = PAD + (index % columns) as f32 * step_x - bounds.left;
+            let y = top + (index / columns) as f32 * step_y - bounds.top;
+            content = content.add(group.set("transform", format!("translate({} {})", x.round(), y.round())));
         }
         Ok(Self { svg: drawing::document(width, height, content).to_string() })
     }
@@ -93,14 +92,5 @@ impl Figure {
     #[must_use]
     pub fn svg(&self) -> &str {
         &self.svg
-    }
-
-    /// As a PNG file.
-    pub fn png(&self) -> Result<Vec<u8>, Error> {
-        let tree = parse(&self.svg)?;
-        let size = tree.size().to_int_size();
-        let mut pixels = pixels(size.width(), size.height())?;
-        resvg::render(&tree, Transform::default(), &mut pixels.as_mut());
-        encode(&pixels)
     }
 }

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use resvg::tiny_skia::PremultipliedColorU8;
-use svg::node::element::{Element, Group, Text};
+use svg::node::element::{Element, Group};
 
 use crate::{
     error::Error,
     inspect::plot::{
-        drawing::{Drawn, GAP, Scale, bounds, data_address, encode, image, ink_on, pixels, rectangle, text},
+        drawing::{Anchor, Drawn, GAP, Label, Scale, data_address, image, ink_on, rectangle, text},
         no_map,
     },
     problem::measures::Measures,
@@ -20,6 +19,9 @@ const LABELLED: f32 = 9.0;
 
 /// The smallest cell that can hold a number.
 const NUMBERED: f32 = 32.0;
+
+/// The colour of what explains.
+const SUBDUED: &str = "#555555";
 
 /// What stands along one side of a map.
 #[derive(Clone, Debug)]
@@ -150,31 +152,31 @@ impl<'a> HeatMap<'a> {
         let size = if labelled { (0.7 * cell).min(15.0) } else { 13.0 };
         let scale = Scale::of(&self.weights, self.largest, self.logarithmic);
         let bar = scale.bar(height.clamp(4.0 * size, 640.0), size, |_| 1.0);
-        let bar = bar.set("transform", format!("translate({} 0)", width + 2.0 * GAP));
         let sides = if labelled { self.labels(cell, size) } else { self.ticks(width, height, size) };
-        let frame = sides.add(rectangle(0.0, 0.0, width, height).set("fill", "white")).add(bar);
-        let inner = bounds(&frame)?;
-        let (left, top) = (inner.left() - 12.0, inner.top() - GAP);
-        let key = text("key", width / 2.0, top, 15.0);
-        let query = text("query", left, height / 2.0, 15.0);
-        let query = query.set("transform", format!("rotate(-90 {left} {})", height / 2.0));
-        let names = Group::new().set("text-anchor", "middle").set("fill", "#555555").add(key).add(query);
-        let title = text(&self.title, left - 12.0, top - 30.0, 20.0);
-        let frame = if self.title.is_empty() { frame.add(names) } else { frame.add(names).add(title) };
-        let frame = if self.left_out.is_empty() { frame } else { frame.add(self.left_out_note(height)) };
-        let outer = bounds(&frame)?;
-        let drawn = if labelled { frame.add(self.cells(scale, cell)) } else { frame.add(self.image(scale, cell)?) };
-        Ok((drawn, outer))
+        let frame = sides.rectangle([0.0, 0.0], [width, height], "white").with(bar, width + 2.0 * GAP, 0.0);
+        let (left, top) = (frame.bounds.left - 12.0, frame.bounds.top - GAP);
+        let name = |text, x, y, degrees| Label {
+            anchor: Anchor::Middle,
+            degrees,
+            colour: SUBDUED,
+            ..Label::new(text, x, y, 15.0)
+        };
+        let frame = frame.label(&name("key", width / 2.0, top, 0.0)).label(&name("query", left, height / 2.0, -90.0));
+        let title = Label::new(&self.title, left - 12.0, top - 30.0, 20.0);
+        let frame = if self.title.is_empty() { frame } else { frame.label(&title) };
+        let note = self.left_out_note();
+        let note = Label { colour: SUBDUED, ..Label::new(&note, 0.0, height + GAP + 13.0, 13.0) };
+        let frame = if self.left_out.is_empty() { frame } else { frame.label(&note) };
+        Ok(if labelled { frame.inside(self.cells(scale, cell)) } else { frame.inside(self.image(scale, cell)?) })
     }
 
     /// Says under the map what is not in it.
-    fn left_out_note(&self, height: f32) -> Text {
+    fn left_out_note(&self) -> String {
         const MOST: usize = 3;
         let named = self.left_out[..self.left_out.len().min(MOST)].join(", ");
         let more = self.left_out.len().saturating_sub(MOST);
         let named = if more == 0 { named } else { format!("{named} and {more} more") };
-        text(&format!("without {named}; other weights unchanged"), 0.0, height + GAP + 13.0, 13.0)
-            .set("fill", "#555555")
+        format!("without {named}; other weights unchanged")
     }
 
     fn cells(&self, scale: Scale, cell: f32) -> Group {
@@ -197,43 +199,44 @@ impl<'a> HeatMap<'a> {
     /// A pixel for each cell.
     fn image(&self, scale: Scale, cell: f32) -> Result<Element, Error> {
         let (width, height) = (self.columns.len() as u32, self.rows.len() as u32);
-        let mut pixels = pixels(width, height)?;
-        for (pixel, &weight) in pixels.pixels_mut().iter_mut().zip(self.weights.iter()) {
-            let colour = scale.colour(weight);
-            *pixel = PremultipliedColorU8::from_rgba(colour.r, colour.g, colour.b, 255).unwrap_or(*pixel);
-        }
-        let mut image = image(&data_address(&encode(&pixels)?)?, width as f32 * cell, height as f32 * cell);
+        let colours = self.weights.iter().map(|&weight| scale.colour(weight));
+        let pixels: Vec<u8> = colours.flat_map(|colour| [colour.r, colour.g, colour.b]).collect();
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
+        written.map_err(|error| Error::Picture { because: format!("{width} x {height} cells: {error}") })?;
+        let mut image = image(&data_address(&file)?, width as f32 * cell, height as f32 * cell);
         svg::Node::assign(&mut image, "style", "image-rendering: pixelated");
         Ok(image)
     }
 
-    fn labels(&self, cell: f32, size: f32) -> Group {
-        let mut group = Group::new();
-        let (Axis::Labels(rows), Axis::Labels(columns)) = (&self.rows, &self.columns) else { return group };
+    fn labels(&self, cell: f32, size: f32) -> Drawn {
+        let mut drawn = Drawn::new();
+        let (Axis::Labels(rows), Axis::Labels(columns)) = (&self.rows, &self.columns) else { return drawn };
         for (row, label) in rows.iter().enumerate() {
             let y = (row as f32 + 0.5) * cell + size * 0.35;
-            group = group.add(text(label, -GAP, y, size).set("text-anchor", "end"));
+            drawn = drawn.label(&Label { anchor: Anchor::End, ..Label::new(label, -GAP, y, size) });
         }
         for (column, label) in columns.iter().enumerate() {
             let x = (column as f32 + 0.5) * cell + size * 0.25;
-            let turn = format!("rotate(-45 {x} {})", -GAP);
-            group = group.add(text(label, x, -GAP, size).set("transform", turn));
+            drawn = drawn.label(&Label { degrees: -45.0, ..Label::new(label, x, -GAP, size) });
         }
-        group
+        drawn
     }
 
-    fn ticks(&self, width: f32, height: f32, size: f32) -> Group {
-        let mut group = Group::new();
+    fn ticks(&self, width: f32, height: f32, size: f32) -> Drawn {
+        let mut drawn = Drawn::new();
         for (at, label) in self.rows.ticks() {
             let y = at * height;
-            group = group.add(rectangle(-GAP + 2.0, y, GAP - 2.0, 1.0));
-            group = group.add(text(&label, -GAP - 2.0, y + size * 0.35, size).set("text-anchor", "end"));
+            let label = Label { anchor: Anchor::End, ..Label::new(&label, -GAP - 2.0, y + size * 0.35, size) };
+            drawn = drawn.rectangle([-GAP + 2.0, y], [GAP - 2.0, 1.0], "black").label(&label);
         }
         for (at, label) in self.columns.ticks() {
             let x = at * width;
-            group = group.add(rectangle(x, -GAP + 2.0, 1.0, GAP - 2.0));
-            group = group.add(text(&label, x, -GAP - 2.0, size).set("text-anchor", "middle"));
+            let label = Label { anchor: Anchor::Middle, ..Label::new(&label, x, -GAP - 2.0, size) };
+            drawn = drawn.rectangle([x, -GAP + 2.0], [1.0, GAP - 2.0], "black").label(&label);
         }
-        group
+        drawn
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     inspect::{
         patches::PatchRegions,
-        plot::drawing::{Drawn, GAP, Scale, bounds, data_address, image, rectangle, text},
+        plot::drawing::{Drawn, GAP, Label, Scale, data_address, image, rectangle},
     },
 };
 
@@ -63,7 +63,7 @@ impl<'a> Overlay<'a> {
     }
 
     /// The origin is the upper left corner of the image.
-    pub(super) fn draw(&self, cell: f32) -> Result<Drawn, Error> {
+    pub(super) fn draw(&self, cell: f32) -> Drawn {
         let [columns, rows] = self.grid.size();
         let (width, height) = (columns as f32 * cell, rows as f32 * cell);
         let scale = Scale::of(self.weights, self.largest, false);
@@ -71,10 +71,9 @@ impl<'a> Overlay<'a> {
         let least = scale.share(finite.fold(f32::INFINITY, f32::min));
         let cover = |share: f32| if least < 1.0 { COVER * ((share - least) / (1.0 - least)).max(0.0) } else { COVER };
         let bar = scale.bar(height.clamp(60.0, 640.0), 13.0, cover);
-        let bar = bar.set("transform", format!("translate({} 0)", width + GAP));
-        let frame = Group::new().add(rectangle(0.0, 0.0, width, height).set("fill", "white")).add(bar);
-        let frame = if self.title.is_empty() { frame } else { frame.add(text(&self.title, 0.0, -GAP, 16.0)) };
-        let outer = bounds(&frame)?;
+        let frame = Drawn::new().rectangle([0.0, 0.0], [width, height], "white").with(bar, width + GAP, 0.0);
+        let title = Label::new(&self.title, 0.0, -GAP, 16.0);
+        let frame = if self.title.is_empty() { frame } else { frame.label(&title) };
         let mut patches = Group::new().set("shape-rendering", "crispEdges");
         for (patch, &weight) in (0..).zip(self.weights) {
             let (x, y) = ((patch % columns) as f32 * cell, (patch / columns) as f32 * cell);
@@ -82,13 +81,13 @@ impl<'a> Overlay<'a> {
             let square = rectangle(x, y, cell, cell).set("fill", format!("#{colour:x}"));
             patches = patches.add(square.set("fill-opacity", if weight.is_finite() { cover(share) } else { COVER }));
         }
-        let drawn = frame.add(image(&self.address, width, height)).add(patches);
-        let Some([x, y]) = self.query else { return Ok((drawn, outer)) };
+        let drawn = frame.inside(image(&self.address, width, height)).inside(patches);
+        let Some([x, y]) = self.query else { return drawn };
         // White inside black, so that it stands out from any image.
         let mark = |colour: &str, line: f32| {
             let square = rectangle(x as f32 * cell, y as f32 * cell, cell, cell);
             square.set("fill", "none").set("stroke", colour).set("stroke-width", line)
         };
-        Ok((drawn.add(mark("black", 5.0)).add(mark("white", 2.0)), outer))
+        drawn.inside(mark("black", 5.0)).inside(mark("white", 2.0))
     }
 }
