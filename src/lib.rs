@@ -31,7 +31,7 @@
 //! | [`semantics`] | what is computed, number by number: shapes, masks, alignment, scores, rows that see no key |
 //! | [`features`] | what each kernel supports, and the memory that each feature takes |
 //! | [`Spec`] | every option of attention |
-//! | [`Measures`], [`inspect`] | where a model looks, without the matrix of weights; pictures and a page (feature `plot`) |
+//! | [`Measures`], [`inspect`] | where a model looks, without the matrix of weights; pictures and a page (features `plot` and `png`) |
 //! | `nn` | layers with weights from safetensors files (feature `nn`) |
 //! | [`reference`] | the f64 reference, for tests of your own |
 //! | [`Error`] | every refusal; its `Debug` reads as its `Display` |

@@ -5,7 +5,7 @@ use wgpu_attention::wgpu::{self, AdapterInfo, Backend, DeviceType};
 
 /// How to get a Vulkan driver.
 const INSTALL: &str =
-    "install its Vulkan driver (NVIDIA's own, or on Debian and Ubuntu: apt install mesa-vulkan-drivers)";
+    "install the Vulkan driver of its maker, or Mesa's (on Debian and Ubuntu: apt install mesa-vulkan-drivers)";
 
 /// A line that names the device, and on stderr a line of advice where it is not what a GPU can give.
 pub(crate) fn print_device(device: &wgpu::Device) {

@@ -65,7 +65,7 @@ where
 }
 
 /// How many mutants the lists held when they were last counted: there may be more, and never fewer.
-const LEAST: usize = 189;
+const LEAST: usize = 190;
 
 #[test]
 fn no_mutant_is_lost() {

@@ -14,13 +14,14 @@ const PACKED: [Mutant; 6] = [
     mutant("one alignment for all", "select(0, i32(k_stop - k_start) - i32(q_stop - q_start)", "select(0, 0"),
 ];
 
-const APPEND: [Mutant; 6] = [
+const APPEND: [Mutant; 7] = [
     mutant("appended at the start", "min(kv_len_of(batch), params.kv_len) + row", "min(kv_len_of(batch), 0) + row"),
     mutant("past the capacity", "to >= params.key_end", "to >= params.key_end - 1"),
     mutant("appended keys not seen", "+ params.appended", ""),
     mutant("turned the other way", "select(sin[sines + pair], -sin", "select(-sin[sines + pair], sin"),
     mutant("wrong pairs", "(c + PAIRS) % ROTARY_DIM", "c"),
-    mutant("position 0", "min(kv_len_of(batch), last) + row", "min(kv_len_of(batch), 0) + row"),
+    mutant("position 0", "i32(min(kv_len_of(batch), last)) + i32(row)", "i32(row)"),
+    mutant("queries stand at the first new key", "+ i32(row) + params.stand", "+ i32(row)"),
 ];
 
 const CUT: [Mutant; 6] = [
