@@ -26,7 +26,7 @@ use clap::Parser;
 use sentence::Sentence;
 use wgpu_attention::{
     Error, Gpu, Outputs, Spec, Tensor,
-    inspect::plot::{Figure, HeatMap},
+    inspect::plot::{Figure, HeatMap, is_special},
     reference::{self, Margin},
 };
 
@@ -221,7 +221,9 @@ fn draw(sentence: &Sentence, weights: &Weights, looks: &[Look], file: &Path) -> 
     };
     let map = |look: &Look| {
         let weights = &weights[look.layer][sentence.head(look.head)];
-        Ok(HeatMap::new(&sentence.tokens, &sentence.tokens, weights)?.title(title(look)).into())
+        // Nearly every word looks at [CLS] too, which would dim all else.
+        let map = HeatMap::new(&sentence.tokens, &sentence.tokens, weights)?.without(is_special);
+        Ok(map.title(title(look)).into())
     };
     let panels = looks.iter().take(DRAWN).map(map).collect::<Result<Vec<_>>>()?;
     files::write(file, Figure::new(&sentence.text, &panels, DRAWN)?.svg().as_bytes())

@@ -50,6 +50,7 @@ impl Gpu {
             let problem = problem.into();
             problem.check()?;
             inputs.check(&problem)?;
+            inputs.check_starts(&problem)?;
             let session = Session::new(self, self.attention.plan_with_async(algorithm, &problem).await?).await?;
             session.run(self, inputs, |_| ()).await
         })
@@ -85,6 +86,7 @@ impl Gpu {
     ) -> Result<Outputs<f32>, Error> {
         problem.check()?;
         inputs.check(&problem)?;
+        inputs.check_starts(&problem)?;
         // Taken out while it is used, so that two calls at once never share buffers.
         let kept = lock(&self.sessions).pop(&problem);
         let session = match kept {

@@ -146,7 +146,7 @@ impl Spec {
 
 impl Inputs<'_> {
     /// Whether each tensor that the problem reads is given, of the right kind and length, and no other. A dense tensor has exactly its
-    /// elements; one with a layout of its own may be a part of longer data. Starts of packed sequences go up, to at most the rows there are.
+    /// elements; one with a layout of its own may be a part of longer data.
     pub fn check(&self, problem: impl Into<Problem>) -> Result<(), Error> {
         let problem = problem.into();
         for view in problem.views().filter(|view| view.is_input()) {
@@ -160,11 +160,6 @@ impl Inputs<'_> {
                 return Err(Error::Input { name, got, needs });
             }
         }
-        for (starts, rows) in [(Tensor::CuQ, Tensor::Q), (Tensor::CuK, Tensor::K)] {
-            if let (Some(Data::Words(words)), Some(rows)) = (self.get(starts), problem.view(rows)) {
-                check_starts(starts.name(), words, rows.sizes[2])?;
-            }
-        }
         for tensor in Tensor::ALL {
             if self.get(tensor).is_some() && !problem.view(tensor).is_some_and(|view| view.is_input()) {
                 return Err(Error::UnusedInput { name: tensor.name() });
@@ -174,8 +169,20 @@ impl Inputs<'_> {
     }
 }
 
+impl Inputs<'_> {
+    /// Whether starts of packed sequences go up, to at most the rows there are: a kernel would clamp them without a word.
+    pub(crate) fn check_starts(&self, problem: &Problem) -> Result<(), Error> {
+        for (starts, rows) in [(Tensor::CuQ, Tensor::Q), (Tensor::CuK, Tensor::K)] {
+            if let (Some(Data::Words(words)), Some(rows)) = (self.get(starts), problem.view(rows)) {
+                ascend(starts.name(), words, rows.sizes[2])?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Each start of a packed sequence is at least the one before, and at most the number of rows.
-fn check_starts(name: &'static str, starts: &[u32], most: u32) -> Result<(), Error> {
+fn ascend(name: &'static str, starts: &[u32], most: u32) -> Result<(), Error> {
     let mut least = 0;
     for (index, &got) in starts.iter().enumerate() {
         if got < least || got > most {

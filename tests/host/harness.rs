@@ -151,7 +151,7 @@ fn checked(change: impl FnOnce(&mut Outputs<f32>)) -> Result<usize, (Tensor, usi
     let spec = Spec::new(shape).mask(Mask::causal()).align(Align::At(-1));
     let spec = spec.lse().weights().scores(ScoreStage::Masked);
     let data: Vec<_> = (0..12).map(|i| (i * 7 % 12) as f32 / 4.0 - 1.0).collect();
-    let inputs = Inputs::new(&data, &data[4..], &data[2..]);
+    let inputs = Inputs::new(&data, &data[4..], &data[2..10]);
     let mut outputs = reference::naive(&spec, &inputs);
     change(&mut outputs);
     check(&spec, &inputs, &outputs).map(|margins| margins.len()).map_err(|wrong| (wrong.tensor, wrong.mismatch.index))

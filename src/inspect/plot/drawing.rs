@@ -13,7 +13,7 @@ use ttf_parser::Face;
 use crate::error::Error;
 
 /// What is drawn with is shipped; what a reader of the SVG may not have has stand-ins.
-pub(super) const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
+const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
 
 pub(super) const PAD: f32 = 16.0;
 pub(super) const GAP: f32 = 8.0;
@@ -239,6 +239,7 @@ pub(super) fn data_address(image: &[u8]) -> Result<String, Error> {
 
 /// A document of this size that holds this.
 pub(super) fn document(width: f32, height: f32, content: Group) -> Document {
-    let document = Document::new().set("width", width).set("height", height).set("font-family", FONT);
+    let document = Document::new().set("width", width).set("height", height).set("viewBox", (0, 0, width, height));
+    let document = document.set("font-family", FONT);
     document.add(rectangle(0.0, 0.0, width, height).set("fill", "white")).add(content)
 }

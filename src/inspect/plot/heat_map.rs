@@ -6,10 +6,7 @@ use svg::node::element::{Element, Group};
 
 use crate::{
     error::Error,
-    inspect::plot::{
-        drawing::{Anchor, Drawn, GAP, Label, Scale, data_address, image, ink_on, rectangle, text},
-        no_map,
-    },
+    inspect::plot::drawing::{Anchor, Drawn, GAP, Label, Scale, data_address, image, ink_on, rectangle, text},
     problem::measures::Measures,
     tensor::Tensor,
 };
@@ -22,6 +19,11 @@ const NUMBERED: f32 = 32.0;
 
 /// The colour of what explains.
 const SUBDUED: &str = "#555555";
+
+/// Measures were given to draw a map of, and none was asked for.
+pub(super) fn no_map() -> Error {
+    Error::Picture { because: "these measures have no map: ask for one with Measures::map".into() }
+}
 
 /// What stands along one side of a map.
 #[derive(Clone, Debug)]

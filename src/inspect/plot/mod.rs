@@ -21,13 +21,6 @@ mod page;
 mod raster;
 mod special;
 
-use crate::error::Error;
-
-/// Measures were given to draw a map of, and none was asked for.
-fn no_map() -> Error {
-    Error::Picture { because: "these measures have no map: ask for one with Measures::map".into() }
-}
-
 pub use crate::inspect::plot::{
     figure::{Figure, Panel},
     heat_map::HeatMap,

@@ -13,7 +13,7 @@ use crate::{
         patches::PatchRegions,
         plot::{
             drawing::data_address,
-            no_map,
+            heat_map::no_map,
             opening::Tokens,
             special::{is_special, places},
         },

@@ -38,7 +38,7 @@ fn comparisons_are_refused_or_run_to_the_end() {
     let gpu = Gpu::from_device(noop.device.clone(), noop.queue.clone());
     let spec = Spec::new(SHAPE);
     let (data, one) = ([1.0; 192], Spec::new(Shape { batch: 1, ..SHAPE }));
-    let inputs = Inputs::without_values(&data, &data);
+    let inputs = Inputs::without_values(&data, &data[..160]);
     let refused = |one: &Spec, other: &Spec| {
         gpu.compare((one, &inputs), (other, &inputs)).expect_err("it is refused").to_string()
     };
@@ -59,17 +59,18 @@ fn comparisons_are_refused_or_run_to_the_end() {
     assert_eq!(differ(&spec.clone().append(1)), append);
     assert_eq!(differ(&spec.clone().sinks()), "input sinks is missing; it has 4 elements");
     assert_eq!(differ(&Spec::new(Shape { head_dim: 600, ..SHAPE })), "head_dim 600 is above 512");
-    let short = Inputs::without_values(&data[1..], &data);
+    let short = Inputs::without_values(&data[1..], &data[..160]);
     let refusal = gpu.compare((&spec, &inputs), (&spec, &short));
     assert_eq!(refusal, Err(Error::Input { name: "q", got: 191, needs: 192 }));
     // Values may be there, of any length; all that is written does not count; other heads share keys.
     let other =
         Spec::new(Shape { kv_heads: 1, value_dim: 512, ..SHAPE }).lse().scores(ScoreStage::Masked).without_out();
-    let Poll::Ready(outputs) = spin(gpu.compare_async((&spec, &inputs), (&other, &Inputs::new(&data, &data, &[]))))
-    else {
+    let fewer = Inputs::new(&data, &data[..80], &[]);
+    let Poll::Ready(outputs) = spin(gpu.compare_async((&spec, &inputs), (&other, &fewer))) else {
         panic!("it never ends");
     };
     assert_eq!(outputs.expect("the device is there").divergence().map(|rows| rows.len()), Some(2 * 4 * 3 * 2));
+    let inputs = Inputs::without_values(&data[..96], &data[..80]);
     assert_eq!(gpu.compare((&one, &inputs), (&one, &inputs)).map(|outputs| outputs.out().len()), Ok(0));
     assert_eq!(noop.uncaught(), 0);
 }

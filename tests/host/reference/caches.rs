@@ -110,16 +110,17 @@ fn turn(rows: &mut [f32], table_rows: [usize; 4], pairs: Pairs, [cos, sin]: [&[f
 fn new_keys_and_queries_turn() {
     let [cos, sin] = tables(7);
     let ids = [3, 0, 9, 1];
-    let kinds = [Angles::Appended { positions: 7 }, Angles::Ids { positions: 6 }, Angles::Rows];
+    let kinds = [Angles::Appended { positions: 7 }, Angles::Ids { positions: 7 }, Angles::Rows];
     let shape = Shape { q_len: NEW as u32, ..SHAPE };
     for (pairs, angles) in [Pairs::Halves, Pairs::Interleaved].into_iter().flat_map(|p| kinds.map(|a| (p, a))) {
         let rotary = rotary(pairs, angles);
+        let table = if angles == Angles::Rows { 2 * 4 } else { 2 * 7 };
         // A cache of numbers throughout, so that it can be compared as a whole.
         let mut problem = Case::random(causal(shape).append_rotated(NEW as u32, rotary), 52)
             .with(Tensor::K, numbers(2 * 2 * 7 * 6, 1))
             .with(Tensor::V, numbers(2 * 2 * 7 * 3, 2))
-            .with(Tensor::Cos, &cos[..])
-            .with(Tensor::Sin, &sin[..])
+            .with(Tensor::Cos, &cos[..table])
+            .with(Tensor::Sin, &sin[..table])
             .with(Tensor::KvLens, [1, 5]);
         if let Angles::Ids { .. } = angles {
             problem = problem.with(Tensor::Positions, ids);
@@ -127,7 +128,7 @@ fn new_keys_and_queries_turn() {
         // The row of the tables for each new row: the item's length and on, the id, its own. The last row is the limit.
         let rows = match angles {
             Angles::Appended { .. } => [1, 2, 5, 6],
-            Angles::Ids { .. } => [3, 0, 5, 1],
+            Angles::Ids { .. } => [3, 0, 6, 1],
             _ => [0, 1, 2, 3],
         };
         let [mut keys, mut queries] = [Tensor::NewK, Tensor::Q].map(|tensor| problem.floats(tensor).to_vec());
@@ -300,7 +301,13 @@ fn caches_are_compared() {
     nudged(&mut written);
     let after = problem.as_spec(causal(SHAPE).kv_type(DType::Bf16).kv_lens()).with(Tensor::KvLens, [5, 8]);
     let [k, v] = [written.k(), written.v()].map(|cache| cache.unwrap_or_default().to_vec());
-    let after = after.with(Tensor::K, k).with(Tensor::V, v);
+    // The queries before the new ones stand at earlier positions, and none past the tables.
+    let [cos, sin] = tables(7);
+    let turned = Inputs::default().set(Tensor::Q, Data::Floats(problem.floats(Tensor::Q))).rotary(&cos, &sin);
+    let by_ids = rotary(Pairs::Halves, Angles::Ids { positions: 7 });
+    let q = rope(&Rope::new([2, 4, 5, 6], by_ids), &turned.positions(&[0, 1, 2, 3, 4, 3, 4, 5, 6, 6]));
+    let q: Vec<f32> = q.into_iter().map(|x| x as f32).collect();
+    let after = after.with(Tensor::K, k).with(Tensor::V, v).with(Tensor::Q, q);
     let scored = naive(&after.spec, &after.inputs());
     for tensor in [Tensor::Out, Tensor::Lse] {
         written.set(tensor, scored.get(tensor).expect("asked for").to_vec());

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use wgpu_attention::{Angles, DType, Data, Error, Inputs, Layout, ScoreStage, Shape, Slopes, Spec, Tensor};
+use wgpu_attention::{Angles, DType, Data, Error, Inputs, Layout, Order, ScoreStage, Shape, Slopes, Spec, Tensor};
 
 use super::{SHAPE, message, rotary, spec};
 
@@ -83,7 +83,13 @@ fn short_inputs_are_refused_by_name() {
     assert_eq!(Inputs::new(&q[1..], &k, &v).check(spec()), short("q", 191, 192));
     assert_eq!(Inputs::new(&q, &k[1..], &v).check(spec()), short("k", 159, 160));
     assert_eq!(Inputs::new(&q, &k, &v[1..]).check(spec()), short("v", 119, 120));
-    assert_eq!(inputs.check(spec().sinks()), short("sinks", 0, 4));
+    assert_eq!(inputs.check(spec().sinks()), Err(Error::MissingInput { name: "sinks", needs: 4 }));
+    // A dense tensor has exactly its elements; one with a layout may be a part of more.
+    let longer = Inputs::new(&q, &k, &[0.0; 121]);
+    assert_eq!(longer.check(spec()), short("v", 121, 120));
+    assert_eq!(longer.check(spec().order(Order::Bshd)), short("v", 121, 120));
+    let apart = Layout { offset: 1, ..Order::Bhsd.layout(2, 5, 6) };
+    assert_eq!(longer.check(spec().v_layout(apart)), Ok(()));
     let wrong = Err(Error::Type { name: "sinks", got: "f32", wanted: "of the kind of the data given" });
     assert_eq!(inputs.set(Tensor::Sinks, Data::Words(&[0; 4])).check(spec().sinks()), wrong);
     assert_eq!(inputs.sinks(&[0.0; 4]).check(spec().sinks()), Ok(()));
