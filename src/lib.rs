@@ -33,7 +33,7 @@
 //! | [`Spec`] | every option of attention |
 //! | [`Measures`], [`inspect`] | where a model looks, without the matrix of weights; pictures and a page (features `plot` and `png`) |
 //! | `nn` | layers with weights from safetensors files (feature `nn`) |
-//! | [`reference`] | the f64 reference, for tests of your own |
+//! | [`reference`](mod@reference) | the f64 reference, for tests of your own |
 //! | [`Error`] | every refusal; its `Debug` reads as its `Display` |
 //!
 //! The crate uses wgpu 30, which [`wgpu`](mod@wgpu) re-exports. The forward pass is complete; gradients are not there yet.

@@ -46,14 +46,24 @@ impl Gpu {
         problem: impl Into<Problem>,
         inputs: &Inputs<'_>,
     ) -> Result<Outputs<f32>, Error> {
-        pollster::block_on(async {
-            let problem = problem.into();
+        pollster::block_on(self.run_with_async(algorithm, problem, inputs))
+    }
+
+    /// [`run_with`](Self::run_with) where one cannot block.
+    pub fn run_with_async<'a>(
+        &'a self,
+        algorithm: Algorithm,
+        problem: impl Into<Problem>,
+        inputs: &'a Inputs<'a>,
+    ) -> impl Future<Output = Result<Outputs<f32>, Error>> + wgpu::WasmNotSend + 'a {
+        let problem = problem.into();
+        async move {
             problem.check()?;
             inputs.check(&problem)?;
             inputs.check_starts(&problem)?;
             let session = Session::new(self, self.attention.plan_with_async(algorithm, &problem).await?).await?;
             session.run(self, inputs, |_| ()).await
-        })
+        }
     }
 
     /// [`run`](Self::run) where one cannot block.

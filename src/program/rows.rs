@@ -54,8 +54,8 @@ impl Builder<'_> {
             Operand { slot: Tensor::Q.into(), view: from, spans: row_spans(Axis::Rows) },
             Operand { slot: Tensor::Out.into(), view: to, spans: row_spans(to_rows) },
         ];
-        // Tables of rows go along with the rows; tables of positions are wanted anywhere.
-        let by_row = turn.is_some_and(|turn| turn.angles == Angles::Rows);
+        // Tables of rows go along with the rows, unless these stand elsewhere; tables of positions are wanted anywhere.
+        let by_row = stand == 0 && turn.is_some_and(|turn| turn.angles == Angles::Rows);
         for tensor in [Tensor::Cos, Tensor::Sin, Tensor::Positions, Tensor::KvLens] {
             let Some(view) = table(tensor) else { continue };
             let own = by_row && matches!(tensor, Tensor::Cos | Tensor::Sin);

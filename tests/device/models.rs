@@ -193,7 +193,8 @@ fn wrong_models_are_refused_by_name() {
         ),
         (
             config("bert", r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 3"#),
-            "state dict: bert.encoder.layer.2.attention.self.query.weight: it is missing, and [24, 24] is expected",
+            "state dict: bert.encoder.layer.2.attention.self.query.weight: it is missing, and [24, 24] is expected; the file \
+             has bert.encoder.layer.0.attention.self.query.weight, bert.encoder.layer.1.attention.self.query.weight",
         ),
         (
             config("roberta", r#""hidden_act": "gelu""#, r#""hidden_act": "mish""#),

@@ -20,7 +20,7 @@ const APPEND: [Mutant; 7] = [
     mutant("appended keys not seen", "+ params.appended", ""),
     mutant("turned the other way", "select(sin[sines + pair], -sin", "select(-sin[sines + pair], sin"),
     mutant("wrong pairs", "(c + PAIRS) % ROTARY_DIM", "c"),
-    mutant("position 0", "i32(min(kv_len_of(batch), last)) + i32(row)", "i32(row)"),
+    mutant("position 0", "i32(min(kv_len_of(batch), last))", "i32(min(kv_len_of(batch), 0))"),
     mutant("queries stand at the first new key", "+ i32(row) + params.stand", "+ i32(row)"),
 ];
 
