@@ -54,6 +54,34 @@ pub enum Error {
         /// Its value, as printed.
         got: String,
     },
+    /// A number is subnormal, which a device may take for 0.
+    #[error("{name} is {got}, a subnormal number, which a device may take for 0")]
+    Subnormal {
+        /// Which number.
+        name: &'static str,
+        /// Its value, as printed.
+        got: String,
+    },
+    /// A softcap is so large that dividing by it leaves nothing of a score.
+    #[error("softcap is {got}, above {max}: leave it out where scores are not capped")]
+    Softcap {
+        /// Its value, as printed.
+        got: String,
+        /// The largest accepted, as printed.
+        max: String,
+    },
+    /// A finite number is beyond what the element type of its tensor holds.
+    #[error("element {index} of {name} is {got}, beyond what {dtype} holds")]
+    Beyond {
+        /// Which tensor.
+        name: &'static str,
+        /// Which of its elements.
+        index: usize,
+        /// Its value, as printed.
+        got: String,
+        /// The name of the element type.
+        dtype: &'static str,
+    },
     /// A size that must be even is not.
     #[error("{name} {got} is odd")]
     Odd {

@@ -61,9 +61,9 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
     for (var r = 0u; r < BR; r++) {
       top = highest[r];
       for (var i = 0u; i < HELPERS; i++) { top = max(top, row_tile[r * HELPERS + i]); }
-      let factor = exp2(highest[r] - top);
+      let factor = exp_of(highest[r] - top);
       highest[r] = top;
-      s[r] = exp2(s[r] - top);
+      s[r] = exp_of(s[r] - top);
       sum[r] = sum[r] * factor + s[r]; // of this invocation's keys
       for (var j = 0u; j < COLS; j++) { o[r * COLS + j] *= factor; }
       weight_tile[r * THREADS + t] = s[r];

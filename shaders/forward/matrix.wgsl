@@ -27,7 +27,7 @@ const SS = BC + 4;                  // strides of the tiles, which keep neighbou
 const PS = BC + 8;
 const KS = DT * T + 8;
 const VS = BC + 8;
-const LAZY = 8.0;
+const LAZY = 5.5;
 const INVOCATIONS = GROUPS * SIZE;
 
 var<workgroup> score_tile: array<f32, GROUPS * ROWS * SS>;
@@ -134,7 +134,7 @@ fn main(
       // All invocations of a row decide alike. A row that has seen no key takes its first maximum for nothing.
       let empty = highest[r] == FLOOR;
       let next = select(highest[r], top, empty || top > highest[r] + LAZY);
-      let factor = exp2(highest[r] - next);
+      let factor = exp_of(highest[r] - next);
       grew = grew || (next > highest[r] && !empty);
       highest[r] = next;
       sum[r] *= factor;
@@ -142,7 +142,7 @@ fn main(
       if lane.tx == 0 { factors[row_of(lane, r)] = factor; }
       for (var n = 0u; n < RN; n += 2u) {
         let i = r * RN + n;
-        let p = vec2(exp2(s[i] - next), exp2(s[i + 1] - next));
+        let p = vec2(exp_of(s[i] - next), exp_of(s[i + 1] - next));
         // Compilers fold a conversion there and back; not these two.
         let h = unpack2x16float(pack2x16float(p));
         sum[r] += p.x + p.y;

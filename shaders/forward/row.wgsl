@@ -67,13 +67,13 @@ fn main(
         var top = s[r * RN];
         for (var n = 1u; n < RN; n++) { top = max(top, s[r * RN + n]); }
         if top > highest[r] {
-          let factor = exp2(highest[r] - top);
+          let factor = exp_of(highest[r] - top);
           highest[r] = top;
           sum[r] *= factor;
           for (var d = 0u; d < V4; d++) { o[r * V4 + d] *= factor; }
         }
         for (var n = 0u; n < RN; n++) {
-          s[r * RN + n] = exp2(s[r * RN + n] - highest[r]);
+          s[r * RN + n] = exp_of(s[r * RN + n] - highest[r]);
           sum[r] += s[r * RN + n];
         }
       }

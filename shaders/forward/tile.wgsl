@@ -45,13 +45,13 @@ fn main(
       var top = highest[r];
       for (var i = 0u; i < TX; i++) { top = max(top, row_tile[(r * TY + lane.ty) * TX + i]); }
       if top > highest[r] {
-        let factor = exp2(highest[r] - top);
+        let factor = exp_of(highest[r] - top);
         highest[r] = top;
         sum[r] *= factor;
         for (var j = 0u; j < COLS; j++) { o[r * COLS + j] *= factor; }
       }
       for (var n = 0u; n < RN; n++) {
-        s[r * RN + n] = exp2(s[r * RN + n] - highest[r]);
+        s[r * RN + n] = exp_of(s[r * RN + n] - highest[r]);
         sum[r] += s[r * RN + n]; // of this invocation's keys
       }
     }

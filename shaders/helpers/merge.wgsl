@@ -27,11 +27,11 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
   var o = vec4<f32>();
   for (var p = 0u; p < params.parts; p++) {
     let part = part_of(at, row, p);
-    let share = exp2(part.x - highest) * part.y;
+    let share = exp_of(part.x - highest) * part.y;
     // A row that saw no key may hold anything.
     if share > 0.0 {
       let start = parts_row(at.batch, at.head, row) + p * params.part_step;
-      o += load_parts(start, d) * select(share, exp2(part.x - highest), PARTS_ARE_SUMS);
+      o += load_parts(start, d) * select(share, exp_of(part.x - highest), PARTS_ARE_SUMS);
       sum += share;
     }
   }

@@ -46,9 +46,9 @@ fn main(
       let share = log2(max(states[r].y, 1.0e-37));
       for (var n = 0u; n < RN; n++) {
         let key = at.k0 + n * TX + lane.tx;
-        let exponent = s[r * RN + n] - states[r].x;
-        let p = exp2(exponent) * states[r].y;
-        found[r * WIDTH] -= p * (max(exponent, -200.0) + share);
+        let exponent = (s[r * RN + n] - states[r].x) * LOG2_E;
+        let p = weight_of(s[r * RN + n], states[r]);
+        found[r * WIDTH] -= p * (clamp(exponent, -200.0, 200.0) + share);
         found[r * WIDTH + 1] = max(found[r * WIDTH + 1], p);
         let ahead = stands - i32(key - tile.k_start);
         found[r * WIDTH + 2] += p * abs(f32(ahead));

@@ -63,7 +63,7 @@ fn main(
         if query.exists && query.row >= row_first && query.row < row_past {
           state = load_state(tile_for(tile, query).at, query.row, params.part);
         }
-        for (var n = 0u; n < RN; n++) { s[r * RN + n] = exp2(s[r * RN + n] - state.x) * state.y; }
+        for (var n = 0u; n < RN; n++) { s[r * RN + n] = weight_of(s[r * RN + n], state); }
       }
       workgroupBarrier();
       if GROUP > 1 {

@@ -43,7 +43,7 @@ fn main(
         let query = query_of(tile, row_of(lane, r));
         var state = vec2<f32>();
         if query.exists { state = load_state(tile_for(tile, query).at, query.row, params.part); }
-        for (var n = 0u; n < RN; n++) { s[r * RN + n] = exp2(s[r * RN + n] - state.x) * state.y; }
+        for (var n = 0u; n < RN; n++) { s[r * RN + n] = weight_of(s[r * RN + n], state); }
       }
       workgroupBarrier();
       for (var n = 0u; n < RN; n++) {

@@ -54,7 +54,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
       let at = top_weights_row(tile.at.batch, query.head, query.row) + i % TOP;
       key = top_keys[top_keys_row(tile.at.batch, query.head, query.row) + i % TOP];
       // Of the keys before, the score that the weight came from.
-      if key != NONE && state.y > 0.0 { score = log2(max(top_weights[at], 1.0e-37) / state.y) + state.x; }
+      if key != NONE && state.y > 0.0 { score = log(max(top_weights[at], 1.0e-37) / state.y) + state.x; }
     }
     scores[i] = score;
     keys_at[i] = key;
@@ -78,7 +78,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) workgrou
       let state = load_state(tile_for(tile, query).at, query.row, params.part);
       let to = top_weights_row(tile.at.batch, query.head, query.row) + i % TOP;
       top_keys[top_keys_row(tile.at.batch, query.head, query.row) + i % TOP] = keys_at[i];
-      top_weights[to] = select(0.0, exp2(scores[i] - state.x) * state.y, keys_at[i] != NONE);
+      top_weights[to] = select(0.0, weight_of(scores[i], state), keys_at[i] != NONE);
     }
   }
 }

@@ -31,9 +31,10 @@ pub struct Autotune {
 }
 
 impl Autotune {
-    /// What was measured for the class of a problem on this device.
+    /// What was measured for the class of a problem on this device; nothing for one that cannot be computed.
     #[must_use]
     pub fn get(&self, spec: &Spec, caps: &Caps) -> Option<Algorithm> {
+        spec.check().ok()?;
         self.fastest.get(&class(spec, caps)).copied()
     }
 

@@ -48,7 +48,11 @@ pub(crate) fn buffer(
 pub(crate) fn stored<'a>(data: Data<'a>, view: &View) -> Result<Cow<'a, [u8]>, Error> {
     let extent = view.extent()? as usize;
     let mut bytes = match data {
-        Data::Floats(data) => stored_floats(&data[..extent], view.dtype),
+        Data::Floats(data) => {
+            let data = &data[..extent];
+            check_range(data, view)?;
+            stored_floats(data, view.dtype)
+        }
         Data::Words(data) => bytemuck::cast_slice(&data[..extent]).into(),
         Data::Bools(data) if view.dtype == DType::Bit => {
             let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit));
@@ -61,6 +65,18 @@ pub(crate) fn stored<'a>(data: Data<'a>, view: &View) -> Result<Cow<'a, [u8]>, E
         bytes.to_mut().resize(whole, 0);
     }
     Ok(bytes)
+}
+
+/// Refused: a finite number that would become infinite.
+fn check_range(data: &[f32], view: &View) -> Result<(), Error> {
+    if view.dtype == DType::F32 {
+        return Ok(());
+    }
+    let beyond = |x: f32| x.is_finite() && view.dtype.round(x).is_infinite();
+    data.iter().position(|&x| beyond(x)).map_or(Ok(()), |index| {
+        let (name, dtype) = (view.tensor.name(), view.dtype.name());
+        Err(Error::Beyond { name, index, got: format!("{:e}", data[index]), dtype })
+    })
 }
 
 /// Numbers as a tensor of this type holds them.

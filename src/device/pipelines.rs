@@ -167,6 +167,8 @@ impl Scopes {
 fn refusal(what: &'static str, error: &wgpu::Error) -> Error {
     let because = error.to_string();
     match error {
+        // wgpu has no other way to say so.
+        _ if because.contains("is lost") => Error::Lost { because },
         wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { what, because },
         _ => Error::Device { what, because },
     }

@@ -161,14 +161,14 @@ impl Attention {
 
     async fn make(&self, problem: &Problem, choice: Choice) -> Result<Plan, Error> {
         let (Inner { caps, pipelines, tuned, .. }, device) = (&*self.inner, self.device());
+        problem.check()?;
+        check_buffers(problem.views(), device)?;
         // What was measured counts where the caller did not choose.
         let choice = if let (Choice::Suggested, Problem::Attention(spec)) = (choice, problem) {
             tuned.get(spec, caps).map_or(choice, Choice::Measured)
         } else {
             choice
         };
-        problem.check()?;
-        check_buffers(problem.views(), device)?;
         let program = Program::new(problem, caps, choice)?;
         let mut compiled = Vec::with_capacity(program.kernels.len());
         for kernel in &program.kernels {

@@ -149,7 +149,7 @@ impl Side {
         for view in spec.views().filter(View::is_input) {
             buffers.push((view, allocate(&gpu.device, view.tensor.name(), view.bytes()?, usage).await?));
         }
-        upload(gpu, &buffers, &inputs)?;
+        upload(gpu, &buffers, &inputs).await?;
         let weights = allocate(&gpu.device, "weights", bytes, usage).await?;
         Ok(Self { spec, inputs: buffers, weights, workspace: None })
     }

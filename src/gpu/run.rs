@@ -119,6 +119,11 @@ impl Gpu {
         if !source.usage().contains(wgpu::BufferUsages::COPY_SRC) {
             return Err(Error::Usage { name: "to read", needs: "COPY_SRC" });
         }
+        let element = size_of::<T>().max(1) as u64;
+        if !source.size().is_multiple_of(element) {
+            let (got, needs) = (source.size(), source.size().next_multiple_of(element));
+            return Err(Error::Size { name: "to read", got, needs });
+        }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = allocate(&self.device, "a buffer on the host", source.size(), usage).await?;
         self.fetch(&staging, |encoder| encoder.copy_buffer_to_buffer(source, 0, &staging, 0, source.size())).await?;
@@ -135,7 +140,7 @@ impl Gpu {
     }
 
     /// Records and submits.
-    pub(super) fn record(
+    pub(crate) fn record(
         &self,
         what: &'static str,
         record: impl FnOnce(&mut wgpu::CommandEncoder),
@@ -228,7 +233,7 @@ impl Session {
         inputs: &Inputs<'_>,
         mut progress: impl FnMut(Progress),
     ) -> Result<Outputs<f32>, Error> {
-        upload(gpu, &self.buffers, inputs)?;
+        upload(gpu, &self.buffers, inputs).await?;
         self.clear(gpu).await?;
         let steps = self.bound.steps();
         for step in 0..steps {
@@ -263,7 +268,9 @@ impl Session {
         })
         .await?;
         let outputs = self.outputs();
+        let scopes = Scopes::open(&gpu.device);
         self.staging.unmap();
+        scopes.close("the read-back").await?;
         outputs
     }
 
@@ -290,10 +297,13 @@ impl Session {
 }
 
 /// Puts the inputs where they are bound.
-pub(super) fn upload(gpu: &Gpu, buffers: &[(View, wgpu::Buffer)], inputs: &Inputs<'_>) -> Result<(), Error> {
+pub(super) async fn upload(gpu: &Gpu, buffers: &[(View, wgpu::Buffer)], inputs: &Inputs<'_>) -> Result<(), Error> {
     for (view, buffer) in buffers.iter().filter(|(view, _)| view.is_input()) {
         let Some(data) = inputs.get(view.tensor) else { continue };
-        gpu.queue.write_buffer(buffer, 0, &stored(data, view)?);
+        let bytes = stored(data, view)?;
+        let scopes = Scopes::open(&gpu.device);
+        gpu.queue.write_buffer(buffer, 0, &bytes);
+        scopes.close("an input").await?;
     }
     Ok(())
 }

@@ -39,7 +39,8 @@ pub struct Node {
 impl Node {
     /// Bytes of its buffer.
     fn bytes(&self) -> u64 {
-        (u64::from(self.rows) * u64::from(self.width) * self.dtype.bits()).div_ceil(32) * 4
+        let bits = u128::from(self.rows) * u128::from(self.width) * u128::from(self.dtype.bits());
+        u64::try_from(bits.div_ceil(32) * 4).unwrap_or(u64::MAX)
     }
 
     /// Refused: another size than what is named says.
@@ -156,6 +157,10 @@ impl Graph {
     pub async fn compile_async(self) -> Result<Model, Error> {
         if self.mixed {
             return Err(Error::OtherGraph);
+        }
+        let max = self.attention.device().limits().max_buffer_size;
+        if let Some(bytes) = self.nodes.iter().map(|(node, _)| node.bytes()).find(|&bytes| bytes > max) {
+            return Err(Error::BufferLimit { name: "a node", bytes, max });
         }
         let mut plans = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
@@ -280,11 +285,9 @@ impl Model {
         outputs: &[Node],
     ) -> Result<Vec<Vec<f32>>, Error> {
         for (node, data) in inputs {
-            self.write(gpu, *node, *data)?;
+            self.write(gpu, *node, *data).await?;
         }
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.encode(&mut encoder);
-        gpu.queue().submit([encoder.finish()]);
+        gpu.record("a model", |encoder| self.encode(encoder)).await?;
         let mut read = Vec::with_capacity(outputs.len());
         for &node in outputs {
             let bytes: Vec<u8> = gpu.read_async(self.buffer(node)?).await?;
@@ -296,7 +299,7 @@ impl Model {
     }
 
     /// Writes the numbers of an input, as many as it has, rounded to its element type.
-    pub fn write(&self, gpu: &Gpu, node: Node, data: Data<'_>) -> Result<(), Error> {
+    async fn write(&self, gpu: &Gpu, node: Node, data: Data<'_>) -> Result<(), Error> {
         let view = View::dense(Tensor::X, [1, 1, node.rows, node.width], node.dtype);
         let (name, needs) = ("of a node", view.extent()? as usize);
         if !data.fits(node.dtype) {
@@ -306,8 +309,10 @@ impl Model {
         if data.len() != needs {
             return Err(Error::Input { name, got: data.len(), needs });
         }
-        gpu.queue().write_buffer(self.buffer(node)?, 0, &stored(data, &view)?);
-        Ok(())
+        let (buffer, bytes) = (self.buffer(node)?, stored(data, &view)?);
+        let scopes = Scopes::open(gpu.device());
+        gpu.queue().write_buffer(buffer, 0, &bytes);
+        scopes.close("an input").await
     }
 
     /// Bytes of device memory of all nodes, weights and what the caller gave included once each.

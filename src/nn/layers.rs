@@ -173,12 +173,9 @@ impl Embedding {
         Ok(Self { table, count, dim, positions: None })
     }
 
-    /// Adds row `first + i` of `NAME.weight [positions, dim]` to token `i` of each sequence: learned positions.
+    /// Adds row `first + i` of `NAME.weight [positions, dim]` to token `i` of each sequence: learned positions, in the type of the table.
     pub fn learned(mut self, weights: &mut StateDict<'_>, name: &str, [count, first]: [u32; 2]) -> Result<Self, Error> {
-        let table = weights.take(&format!("{name}.weight"), &[count, self.dim])?;
-        if table.dtype != self.table.dtype {
-            return Err(Error::Conflict { a: "an embedding", b: "positions of another type" });
-        }
+        let table = weights.take_as(&format!("{name}.weight"), &[count, self.dim], self.table.dtype)?;
         self.positions = Some(Positions { table, count, first });
         Ok(self)
     }

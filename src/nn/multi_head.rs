@@ -112,14 +112,14 @@ impl MultiHeadAttention {
         let packed = kdim == embed_dim && vdim == embed_dim && !weights.has(&format!("{prefix}q_proj_weight"));
         let [weight, bias] = ["weight", "bias"].map(|part| format!("{prefix}in_proj_{part}"));
         let [q, k, v] = if packed {
-            weights.split(&weight, &[3 * embed_dim, embed_dim])?
+            weights.split(&weight, &[embed_dim.saturating_mul(3), embed_dim])?
         } else {
             let mut one =
                 |name: &str, inputs| weights.take(&format!("{prefix}{name}_proj_weight"), &[embed_dim, inputs]);
             [one("q", embed_dim)?, one("k", kdim)?, one("v", vdim)?]
         };
         let [q_bias, k_bias, v_bias] = match weights.has(&bias) {
-            true => weights.vectors(&bias, 3 * embed_dim)?.map(Some),
+            true => weights.vectors(&bias, embed_dim.saturating_mul(3))?.map(Some),
             false => [None, None, None],
         };
         let linear = |weight, bias, inputs| Linear::of(weight, bias, [embed_dim, inputs]);

@@ -113,6 +113,10 @@ impl<'a> StateDict<'a> {
         if stored.shape != wanted {
             return Err(refused(name, format!("it is {:?}, and {wanted:?} is expected", stored.shape)));
         }
+        let first = wanted.first().copied().unwrap_or(1);
+        if N == 0 || !first.is_multiple_of(N) {
+            return Err(refused(name, format!("its first size {first} cannot be cut into {N} equal parts")));
+        }
         let dtype = float_type(name, stored.dtype)?;
         let parameters = self.upload(name, stored.data, dtype)?;
         self.taken.insert(name.into());
@@ -138,6 +142,14 @@ impl<'a> StateDict<'a> {
             }
             (true, true) => "the file has no tensors".into(),
         }
+    }
+
+    /// A tensor of this shape in this element type, whatever it is stored as.
+    pub(super) fn take_as(&mut self, name: &str, shape: &[u32], dtype: DType) -> Result<Parameter, Error> {
+        let parameter = self.take(name, shape)?;
+        let Some(stored) = self.tensors.get(name).filter(|_| parameter.dtype != dtype) else { return Ok(parameter) };
+        let floats = loaded_floats(stored.data, float_type(name, stored.dtype)?);
+        self.constant(name, &floats, dtype)
     }
 
     /// A vector, in f32 whatever it is stored as: what a linear layer or a norm adds or multiplies by.

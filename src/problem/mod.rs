@@ -149,6 +149,7 @@ impl Inputs<'_> {
     /// elements; one with a layout of its own may be a part of longer data.
     pub fn check(&self, problem: impl Into<Problem>) -> Result<(), Error> {
         let problem = problem.into();
+        problem.check()?;
         for view in problem.views().filter(|view| view.is_input()) {
             let (name, needs) = (view.tensor.name(), view.extent()? as usize);
             let data = self.get(view.tensor).ok_or(Error::MissingInput { name, needs })?;

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     kernels::{Kernel, forward::algorithm::Algorithm},
     problem::Problem,
-    program::region::{Limits, Operand, Region},
+    program::region::{Limits, MAX_STEPS, Operand, Region},
     shader::{params::Params, slot::Slot, source::Source},
     tensor::Tensor,
 };
@@ -20,9 +20,6 @@ const DISCRETE_STEP_FLOPS: u64 = 1 << 37;
 
 /// Most work items of a kernel, all dispatches over a region together: their numbers are 32-bit.
 const MAX_ITEMS: u64 = 1 << 31;
-
-/// Most dispatches of a program: 32 MiB of parameters, 10^15 operations.
-const MAX_STEPS: usize = 1 << 16;
 
 /// Windows start at multiples of this many bytes: that of every device, and whole vec4 of every type.
 const ALIGN: u64 = 256;

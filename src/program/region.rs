@@ -12,6 +12,9 @@ use crate::{
     tensor::view::View,
 };
 
+/// Most dispatches of a program: 32 MiB of parameters, 10^15 operations.
+pub(crate) const MAX_STEPS: usize = 1 << 16;
+
 /// A direction in which a problem can be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Axis {
@@ -189,6 +192,10 @@ pub(crate) fn cut(
 ) -> Result<Vec<Piece>, Error> {
     let (mut todo, mut done) = (vec![whole], Vec::new());
     while let Some(region) = todo.pop() {
+        // Each piece is a dispatch at least: there is no need to list more of them than a program can have.
+        if done.len() + todo.len() >= MAX_STEPS {
+            return Err(too_many((done.len() + todo.len()) as u64 + 1));
+        }
         let axis = match first_cut(&region, operands, limits) {
             Some(axis) => axis,
             None => match parts(&region, operands, limits) {
@@ -202,7 +209,8 @@ pub(crate) fn cut(
                     todo.extend(halves(&piece.region, piece.region.longest().ok_or(refusal)?));
                     continue;
                 }
-                Err(operand) => {
+                Err(None) => return Err(too_many(region.keys.len() as u64)),
+                Err(Some(operand)) => {
                     let others = operand.stretched(&region).into_iter().find(|&axis| axis != Axis::Keys);
                     others.ok_or_else(|| refusal(operand, &region, limits))?
                 }
@@ -230,19 +238,30 @@ fn exceeds(operand: &Operand, region: &Region, limits: Limits) -> bool {
     window.end - window.start > limits.window
 }
 
-/// The fewest equal parts of the keys in which every window fits; or an operand that fits in none.
-fn parts<'a>(region: &Region, operands: &'a [Operand], limits: Limits) -> Result<Vec<Range<u32>>, &'a Operand> {
+/// The fewest equal parts of the keys in which every window fits; or an operand that fits in none; or nothing, if they are too many.
+fn parts<'a>(
+    region: &Region,
+    operands: &'a [Operand],
+    limits: Limits,
+) -> Result<Vec<Range<u32>>, Option<&'a Operand>> {
     let Range { start, end } = region.keys;
     let mut len = (end - start).min(limits.keys).max(1);
     loop {
+        if (end - start).div_ceil(len) as usize >= MAX_STEPS {
+            return Err(None);
+        }
         let parts: Vec<_> = (start..end).step_by(len as usize).map(|key| key..(key + len).min(end)).collect();
         let long = |operand: &&Operand| parts.iter().any(|keys| exceeds(operand, &region.over(keys.clone()), limits));
         match operands.iter().find(long) {
             None => return Ok(parts),
-            Some(operand) if len == 1 || !operand.stretched(region).contains(&Axis::Keys) => return Err(operand),
+            Some(operand) if len == 1 || !operand.stretched(region).contains(&Axis::Keys) => return Err(Some(operand)),
             Some(_) => len = len.div_ceil(2),
         }
     }
+}
+
+fn too_many(got: u64) -> Error {
+    Error::TooLarge { name: "the number of dispatches", got, max: MAX_STEPS as u64 }
 }
 
 fn refusal(operand: &Operand, region: &Region, limits: Limits) -> Error {

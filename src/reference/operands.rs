@@ -222,9 +222,10 @@ fn items(spec: &Spec, inputs: &Inputs<'_>) -> Vec<Item> {
         let keys = if packed { sequence(cu_k, n, shape.kv_len) } else { 0..shape.kv_len };
         let old = if spec.kv_lens { lens[n].min(shape.kv_len) } else { keys.end };
         let new = spec.append.map_or(0, |append| append.len);
+        // Queries stand where they would with room for all that is appended.
+        let seen = old + new - keys.start;
         let keys = keys.start..(old + new).min(shape.kv_len);
-        let len = |range: &Range<u32>| range.end - range.start;
-        let offset = spec.align.map_or(0, |align| align.offset(len(&queries), len(&keys)));
+        let offset = spec.align.map_or(0, |align| align.offset(queries.end - queries.start, seen));
         Item { offset, appended: old..keys.end, queries, keys }
     };
     (0..spec.items() as usize).map(item).collect()

@@ -18,6 +18,7 @@ use crate::{
 const HIDDEN: f32 = -1e30;
 const FLOOR: f32 = -1e29;
 const LOWEST: f32 = -1e28;
+const HIGHEST: f32 = 1e28;
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 const LN_2: f32 = std::f32::consts::LN_2;
 
@@ -30,7 +31,12 @@ pub struct Tiles {
     pub keys: u32,
 }
 
-/// The running state of a row: maximum and sum of exponentials, in units of log2.
+/// e to the power of a difference of two scores.
+fn exp_of(difference: f32) -> f32 {
+    (difference * LOG2_E).exp2()
+}
+
+/// The running state of a row: maximum and sum of exponentials.
 struct Running {
     highest: f32,
     sum: f32,
@@ -39,7 +45,7 @@ struct Running {
 impl Running {
     /// Takes in a tile whose largest score is `top`; returns the factor owed to earlier results.
     fn raise(&mut self, top: f32) -> f32 {
-        let factor = (self.highest - top.max(self.highest)).exp2();
+        let factor = exp_of(self.highest - top.max(self.highest));
         self.highest = top.max(self.highest);
         self.sum *= factor;
         factor
@@ -47,9 +53,9 @@ impl Running {
 
     /// Takes in a logit that has no value; returns the factor owed to earlier results. Both exponentials are at most 1.
     fn sink(&mut self, sink: f32) -> f32 {
-        let sink = sink.clamp(LOWEST, -LOWEST) * LOG2_E;
+        let sink = sink.clamp(LOWEST, HIGHEST);
         let factor = self.raise(sink);
-        self.sum += (sink - self.highest).exp2();
+        self.sum += exp_of(sink - self.highest);
         factor
     }
 
@@ -59,7 +65,7 @@ impl Running {
     }
 
     fn lse(&self) -> f32 {
-        if self.sum > 0.0 { (self.highest + self.sum.log2()) * LN_2 } else { f32::NEG_INFINITY }
+        if self.sum > 0.0 { self.highest + self.sum.log2() * LN_2 } else { f32::NEG_INFINITY }
     }
 }
 
@@ -92,7 +98,7 @@ fn visit(query: &Query<'_>, tiles: Tiles) -> Row<f32> {
     let end = band.keys((row0 + tiles.rows).min(q_len) - 1, kv_len).end;
     let score = |j: u32| {
         let product: f32 = query.terms::<f32>(j).into_iter().sum();
-        query.score(ScoreStage::Masked, j, product).max(LOWEST) * LOG2_E
+        query.score(ScoreStage::Masked, j, product).clamp(LOWEST, HIGHEST)
     };
     let mut row = Running { highest: FLOOR, sum: 0.0 };
     let mut o = vec![0.0; if spec.out { spec.shape().value_dim as usize } else { 0 }];
@@ -102,7 +108,7 @@ fn visit(query: &Query<'_>, tiles: Tiles) -> Row<f32> {
         let factor = row.raise(s.iter().copied().fold(HIDDEN, f32::max));
         o.iter_mut().for_each(|o| *o *= factor);
         for (j, s) in keys.zip(s) {
-            let weight = (s - row.highest).exp2();
+            let weight = exp_of(s - row.highest);
             row.sum += weight;
             o.iter_mut().zip(query.value(j)).for_each(|(o, v)| *o += weight * v);
         }

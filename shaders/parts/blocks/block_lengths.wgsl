@@ -11,8 +11,9 @@ var<workgroup> shared_tile: Tile;
 fn tile_at(at: WorkItem, t: u32) -> Tile {
   if t == 0 {
     let rows = rows_of(at);
-    let len = min(min(workspace[kv_lens_row(0, 0, 0) + at.batch], params.kv_len) + params.appended, params.kv_len);
-    let k_end = clamp(len, params.key0, params.key_end);
+    // With room for all that is appended: where queries stand does not change if some of it is dropped.
+    let len = min(workspace[kv_lens_row(0, 0, 0) + at.batch], params.kv_len) + params.appended;
+    let k_end = clamp(min(len, params.kv_len), params.key0, params.key_end);
     let shift = select(0, i32(len) - i32(params.q_len), params.from_end == 1);
     shared_tile = Tile(at, at.batch, rows.x, rows.y, 0, 0, params.key0, k_end, shift, params.key0, 0);
   }

@@ -4,7 +4,8 @@
 // Host       src/kernels/layers/linear.rs
 // Reference  Hendrycks and Gimpel 2016; erf: Abramowitz and Stegun, equation 7.1.26, whose error is at most 1.5e-7
 //
-// Arguments of exponentials are clamped to where the results no longer change: no infinity enters arithmetic.
+// Arguments of exponentials are clamped to where the results no longer change: no infinity enters arithmetic. What is left far below 0
+// would be a large number times a small one, so it is -0.
 
 // 1 / (1 + exp(-x))
 fn sigmoid(x: vec4<f32>) -> vec4<f32> {
@@ -24,9 +25,9 @@ fn activated(x: vec4<f32>) -> vec4<f32> {
   if ACTIVATION == 2 {
     // (1 + tanh(u)) / 2 is sigmoid(2 u); past 9, 1 and 0.
     let y = clamp(x, vec4(-9.0), vec4(9.0));
-    return x * sigmoid(1.5957691216057308 * (y + 0.044715 * y * y * y));
+    return select(x * sigmoid(1.5957691216057308 * (y + 0.044715 * y * y * y)), vec4(-0.0), x < vec4(-9.0));
   }
   if ACTIVATION == 3 { return max(x, vec4<f32>()); }
-  if ACTIVATION == 4 { return x * sigmoid(x); }
+  if ACTIVATION == 4 { return select(x * sigmoid(x), vec4(-0.0), x < vec4(-80.0)); }
   return x;
 }

@@ -53,9 +53,9 @@ fn pairs(tile: Tile, lane: Lane, keys: Keys, at: Next, s: ptr<function, array<f3
   return hidden;
 }
 
-// The scores in units of log2, between what is hidden and what a running maximum starts at.
+// The scores between what a running maximum starts at and what sums can hold; below both, what is hidden.
 fn settle(s: ptr<function, array<f32, RM * RN>>, hidden: u32) {
-  for (var i = 0u; i < RM * RN; i++) { (*s)[i] = max((*s)[i], LOWEST) * LOG2_E; }
+  for (var i = 0u; i < RM * RN; i++) { (*s)[i] = clamp((*s)[i], LOWEST, HIGHEST); }
   if hidden != 0 {
     for (var i = 0u; i < RM * RN; i++) { (*s)[i] = select((*s)[i], HIDDEN, ((hidden >> i) & 1) != 0); }
   }

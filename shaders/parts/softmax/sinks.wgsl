@@ -3,7 +3,8 @@
 // Needs      workspace
 // Host       src/problem/attention/spec.rs
 
-// In units of log2.
+// A row that does not exist may name a head past the last.
 fn sink_of(head: u32) -> f32 {
-  return bitcast<f32>(workspace[sinks_row(0, 0, 0) + head]) * LOG2_E;
+  let own = min(head, params.head0 + params.heads - 1);
+  return clamp(bitcast<f32>(workspace[sinks_row(0, 0, 0) + own]), LOWEST, HIGHEST);
 }

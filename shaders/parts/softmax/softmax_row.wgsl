@@ -8,12 +8,12 @@
 fn row_factor(head: u32, highest: f32, sum: f32) -> f32 {
   let sink = sink_of(head);
   let top = max(highest, sink);
-  let share = exp2(highest - top);
-  return select(0.0, share / (sum * share + exp2(sink - top)), sum > 0.0);
+  let share = exp_of(highest - top);
+  return select(0.0, share / (sum * share + exp_of(sink - top)), sum > 0.0);
 }
 
 // log(sum of exp(scores)) as bits; the sink does not count.
 fn row_lse(highest: f32, sum: f32) -> u32 {
-  if sum > 0.0 { return bitcast<u32>((highest + log2(sum)) * LN_2); }
+  if sum > 0.0 { return bitcast<u32>(highest + log2(sum) * LN_2); }
   return NEGATIVE_INFINITY;
 }

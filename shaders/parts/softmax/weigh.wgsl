@@ -8,7 +8,7 @@ fn row_state(at: WorkItem, row: u32) -> vec2<f32> {
 }
 
 fn pair_bits(score: f32, state: vec2<f32>) -> u32 {
-  return bitcast<u32>(exp2(max(score, LOWEST) * LOG2_E - state.x) * state.y);
+  return bitcast<u32>(weight_of(clamp(score, LOWEST, HIGHEST), state));
 }
 
 fn hidden_bits() -> u32 {

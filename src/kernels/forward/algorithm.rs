@@ -74,6 +74,7 @@ algorithms! {
 impl Algorithm {
     /// Those that can compute `spec` on a device, the likely fastest first; or why there is none.
     pub fn candidates(spec: &Spec, caps: &Caps) -> Result<Vec<Self>, Error> {
+        spec.check()?;
         let mut fit = Vec::new();
         for algorithm in preference(spec, caps).0 {
             match algorithm.kernel(spec, caps) {

@@ -9,6 +9,9 @@ use crate::{
     tensor::dtype::DType,
 };
 
+/// The largest softcap: of a larger one, scores divided by it would be subnormal, which a device may take for 0.
+const MAX_SOFTCAP: f32 = 1e30;
+
 impl Spec {
     /// All that [`check`](Self::check) looks at, but the tensors.
     pub(crate) fn check_values(&self) -> Result<(), Error> {
@@ -56,6 +59,12 @@ impl Spec {
             if !got.is_finite() {
                 return Err(Error::NotFinite { name, got: got.to_string() });
             }
+            if got != 0.0 && !got.is_normal() {
+                return Err(Error::Subnormal { name, got: format!("{got:e}") });
+            }
+        }
+        if let Some(cap) = self.softcap.map(Bits::get).filter(|cap| cap.abs() > MAX_SOFTCAP) {
+            return Err(Error::Softcap { got: format!("{cap:e}"), max: format!("{MAX_SOFTCAP:e}") });
         }
         match self.softcap.map(Bits::get) {
             Some(0.0) => Err(Error::Zero { name: "softcap" }),

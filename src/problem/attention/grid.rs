@@ -57,22 +57,24 @@ impl Grid {
         self
     }
 
-    /// The rows and the columns of the places that query `i` sees.
+    /// The rows and the columns of the places that query `i` sees; of a grid that is refused, ranges that mean nothing.
     #[must_use]
     pub fn near(&self, i: u32) -> [Range<u32>; 2] {
-        [self.span(i / self.columns, self.rows), self.span(i % self.columns, self.columns)]
+        let columns = self.columns.max(1);
+        [self.span(i / columns, self.rows), self.span(i % columns, self.columns)]
     }
 
     /// The definition along one direction, of `len` places.
     fn span(&self, x: u32, len: u32) -> Range<u32> {
-        let window = self.window;
+        let window = self.window.max(1);
         match self.shift {
             None => {
                 let start = x.saturating_sub(window / 2).min(len.saturating_sub(window));
-                start..start + window
+                start..start.saturating_add(window)
             }
             Some(shift) => {
-                let end = (x + window - shift) / window * window + shift;
+                let shift = shift.min(window - 1);
+                let end = (x.saturating_add(window - shift) / window * window).saturating_add(shift);
                 end.saturating_sub(window)..end.min(len)
             }
         }

@@ -290,7 +290,8 @@ impl Spec {
     /// First appends `len` new keys and values to each batch item of the cache in k and v, in place, after the keys that
     /// [`kv_lens`](Self::kv_lens) says there are; the queries see them.
     ///
-    /// Rows past the capacity `kv_len` are dropped. The lengths themselves stay as they are: the caller adds `len` before the
+    /// Rows past the capacity `kv_len` are dropped, of which [`dropped`](Self::dropped) tells; queries stand where they would with room for
+    /// all. The lengths themselves stay as they are: the caller adds `len` before the
     /// next call.
     pub fn append(mut self, len: u32) -> Self {
         self.kv_lens = true;
@@ -369,6 +370,13 @@ impl Spec {
         let s = self.shape;
         let layout = Order::Bhsd.layout(s.q_heads, s.q_len, s.head_dim.next_multiple_of(4));
         Self { shared_buffer: true, ..self.clone().q_type(DType::F32).q_layout(layout) }
+    }
+
+    /// How many of the rows to append each batch item has no room for, with these lengths before the append.
+    #[must_use]
+    pub fn dropped(&self, kv_lens: &[u32]) -> Vec<u32> {
+        let (len, capacity) = (self.append.map_or(0, |append| append.len), self.shape.kv_len);
+        kv_lens.iter().map(|&before| len.saturating_sub(capacity.saturating_sub(before))).collect()
     }
 
     /// The sizes.

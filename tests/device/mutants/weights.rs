@@ -44,7 +44,7 @@ const MEASURES: [Mutant; 18] = [
     mutant("the list not sorted", "scores[at - 1] < score", "false"),
     mutant("keys of the list not moved", "keys_at[at] = keys_at[at - 1];", ""),
     mutant("tiles not looked at", "if t < BR {", "if t < BR && at.k0 == 0 {"),
-    mutant("weights of the list not normalised", "exp2(scores[i] - state.x) * state.y", "exp2(scores[i] - state.x)"),
+    mutant("weights of the list not normalised", "weight_of(scores[i], state)", "exp_of(scores[i] - state.x)"),
 ];
 
 const DIVERGE: [Mutant; 15] = [

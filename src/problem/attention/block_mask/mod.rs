@@ -69,15 +69,15 @@ impl BlockForm {
         Ok(())
     }
 
-    /// Words of the masks of this form, which must be one that [`check`](Self::check) accepts.
+    /// Words of the masks of this form; of one that [`check`](Self::check) refuses a number that means nothing.
     #[must_use]
     pub fn words(&self) -> u64 {
-        self.table_words() + u64::from(self.partial) * self.part_words()
+        self.table_words().saturating_add(u64::from(self.partial).saturating_mul(self.part_words()))
     }
 
     /// Blocks of queries and of keys.
     pub(crate) fn blocks(&self) -> [u32; 2] {
-        [self.q_len, self.kv_len].map(|len| len.div_ceil(self.block))
+        [self.q_len, self.kv_len].map(|len| len.div_ceil(self.block.max(1)))
     }
 
     /// Words of the table of one block of queries.
@@ -87,7 +87,7 @@ impl BlockForm {
 
     /// Words before the parts.
     pub(crate) fn table_words(&self) -> u64 {
-        u64::from(self.heads) * u64::from(self.blocks()[0]) * self.row_words()
+        u64::from(self.heads).saturating_mul(u64::from(self.blocks()[0])).saturating_mul(self.row_words())
     }
 
     /// Words of a block that is seen in part.
