@@ -3,7 +3,7 @@
 //! The file is not trusted: whatever is in it, the answer is a [`Sentence`] that is whole, or an error that says what is wrong.
 #![allow(dead_code, reason = "each example uses only a part of this module")]
 
-use std::{collections::HashMap, error::Error};
+use std::error::Error;
 
 use safetensors::{Dtype, SafeTensors};
 use wgpu_attention::{Inputs, Shape, Spec};
@@ -33,6 +33,8 @@ impl Sentence {
         let tensors = SafeTensors::deserialize(file).map_err(broken)?;
         let (_, header) = SafeTensors::read_metadata(file).map_err(broken)?;
         let metadata = header.metadata().as_ref().ok_or("the file has no metadata")?;
+        let text =
+            |key: &str| metadata.get(key).map(String::as_str).ok_or_else(|| format!("the metadata lacks {key:?}"));
 
         let (sizes, q) = read(&tensors, "q")?;
         let [layers, heads, len, dim] = sizes;
@@ -45,11 +47,11 @@ impl Sentence {
         let shape =
             Shape { batch: 1, q_heads: heads, kv_heads: heads, q_len: len, kv_len: len, head_dim: dim, value_dim: dim };
         let sentence = Self {
-            text: text(metadata, "text")?.into(),
-            tokens: tokens(metadata, len)?,
+            text: text("text")?.into(),
+            tokens: tokens(text("tokens")?, len)?,
             layers: layers as usize,
             shape,
-            scale: number(metadata, "scale")?,
+            scale: number("scale", text("scale")?)?,
             qkv,
         };
         sentence.spec().check()?;
@@ -93,17 +95,12 @@ fn read(tensors: &SafeTensors<'_>, name: &str) -> std::result::Result<([u32; 4],
     }
 }
 
-fn text<'a>(metadata: &'a HashMap<String, String>, key: &str) -> std::result::Result<&'a str, String> {
-    metadata.get(key).map(String::as_str).ok_or_else(|| format!("the metadata lacks {key:?}"))
-}
-
-fn tokens(metadata: &HashMap<String, String>, len: u32) -> Result<Vec<String>> {
-    let list = serde_json::from_str::<Vec<String>>(text(metadata, "tokens")?);
+fn tokens(written: &str, len: u32) -> Result<Vec<String>> {
+    let list = serde_json::from_str::<Vec<String>>(written);
     let list = list.map_err(|error| format!("\"tokens\" is not a JSON list of strings: {error}"))?;
     if list.len() == len as usize { Ok(list) } else { Err(format!("{} tokens for {len} rows", list.len()).into()) }
 }
 
-fn number(metadata: &HashMap<String, String>, key: &str) -> Result<f32> {
-    let written = text(metadata, key)?;
+fn number(key: &str, written: &str) -> Result<f32> {
     written.parse().map_err(|_| format!("{key:?} is {written:?}, not a number").into())
 }

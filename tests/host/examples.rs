@@ -52,7 +52,7 @@ impl Draft {
         let view = |(name, dtype, shape, bytes)| (name, TensorView::new(dtype, shape, bytes).expect("a sound draft"));
         let tensors =
             self.tensors.iter().map(|(name, dtype, shape, bytes)| view((*name, *dtype, shape.clone(), bytes)));
-        safetensors::serialize(tensors, Some(self.metadata.clone())).expect("a sound draft")
+        safetensors::serialize(tensors, Some(self.metadata.clone().into_iter().collect())).expect("a sound draft")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes what was seen of a model's attention: pictures, a page, measures, weights.
 
-use std::{collections::HashMap, error::Error, path::Path};
+use std::{error::Error, path::Path};
 
 use indicatif::ProgressBar;
 use safetensors::{Dtype, tensor::TensorView};
@@ -133,7 +133,7 @@ impl Gallery<'_> {
         let view = |shape, data| TensorView::new(Dtype::F32, shape, bytemuck::cast_slice::<f32, u8>(data));
         let weights = view(vec![layers, heads, tokens, tokens], &weights)?;
         let hidden = view(vec![tokens, self.hidden.len() / tokens], self.hidden)?;
-        let metadata = HashMap::from([("tokens".into(), json!(self.tokens).to_string())]);
+        let metadata = [("tokens".into(), json!(self.tokens).to_string())].into_iter().collect();
         Ok(safetensors::serialize([("weights", weights), ("last_hidden_state", hidden)], Some(metadata))?)
     }
 }
