@@ -239,11 +239,7 @@ fn exceeds(operand: &Operand, region: &Region, limits: Limits) -> bool {
 }
 
 /// The fewest equal parts of the keys in which every window fits; or an operand that fits in none; or nothing, if they are too many.
-fn parts<'a>(
-    region: &Region,
-    operands: &'a [Operand],
-    limits: Limits,
-) -> Result<Vec<Range<u32>>, Option<&'a Operand>> {
+fn parts<'a>(region: &Region, operands: &'a [Operand], limits: Limits) -> Result<Vec<Range<u32>>, Option<&'a Operand>> {
     let Range { start, end } = region.keys;
     let mut len = (end - start).min(limits.keys).max(1);
     loop {

@@ -17,6 +17,7 @@ mod noop;
 #[path = "../support/numbers.rs"]
 mod numbers;
 mod reference;
+mod refusals;
 mod shaders;
 mod spec;
 mod support_table;

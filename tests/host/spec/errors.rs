@@ -43,6 +43,26 @@ const CASES: &[Case] = &[
         || Problem::from(Norm::rms(1, 1, 0.0)).check().expect_err("it is refused"),
         "epsilon is 0, not a normal number above 0",
     ),
+    (
+        variant!(Subnormal),
+        || refused(&spec().scale(1e-40)),
+        "scale is 1e-40, a subnormal number, which a device may take for 0",
+    ),
+    (
+        variant!(Softcap),
+        || refused(&spec().softcap(f32::MAX)),
+        "softcap is 3.4028235e38, above 1e30: leave it out where scores are not capped",
+    ),
+    (
+        variant!(Beyond),
+        || {
+            let (q, mut k, v) = ([0.0; 192], [0.0; 160], [0.0; 120]);
+            k[7] = -1e5;
+            let gpu = Gpu::from_device(NOOP.0.clone(), NOOP.1.clone());
+            gpu.run(spec().kv_type(DType::F16), &Inputs::new(&q, &k, &v)).expect_err("it is no f16")
+        },
+        "element 7 of k is -1e5, beyond what f16 holds",
+    ),
     (variant!(Odd), || refused(&spec().append_rotated(1, rotary(3))), "rotary dim 3 is odd"),
     (variant!(Block), || refused(&spec().block_mask(form(48, 3))), "block 48 is not a power of two from 16 to 256"),
     (
