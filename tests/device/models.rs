@@ -240,3 +240,51 @@ fn texts_that_are_too_long_are_refused() {
         assert_eq!(said, format!("the text has {} tokens, the model takes from 1 to {most}", ids.len()));
     }
 }
+
+/// A JPEG of three by four squares of 64 pixels, the upper left one red and the rest grey, with this orientation in its metadata.
+fn oriented(orientation: u8) -> Vec<u8> {
+    let red = |x, y| if x < 64 && y < 64 { [255, 0, 0] } else { [128; 3] };
+    let picture = image::RgbImage::from_fn(256, 192, |x, y| image::Rgb(red(x, y)));
+    let mut file = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut file, image::ImageFormat::Jpeg).expect("it can be written");
+    // One entry of a big-endian TIFF directory: tag 0x0112, one short.
+    let exif = [b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[orientation][..], &[0; 6]].concat();
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let file = file.into_inner();
+    [&file[..2], &[0xff, 0xe1], &length, &exif, &file[2..]].concat()
+}
+
+/// The corner at which the red square is after each orientation, as (right, lower).
+#[test]
+fn images_are_as_viewers_show_them() {
+    let corners = [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0), (1, 0), (1, 1), (0, 1)];
+    for (orientation, (right, lower)) in (1..).zip(corners) {
+        let picture = patches::upright(&oriented(orientation)).expect("an image");
+        let at = |corner: u32, side: u32| if corner == 1 { side - 20 } else { 20 };
+        let (width, height) = picture.dimensions();
+        assert_eq!((width, height), if orientation > 4 { (192, 256) } else { (256, 192) }, "{orientation}");
+        let [r, g, _] = picture.get_pixel(at(right, width), at(lower, height)).0;
+        assert!(r > 200 && g < 60, "orientation {orientation}: {r} {g}");
+    }
+}
+
+#[test]
+fn sizes_are_those_of_published_processors() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("processors");
+    let of = |name: &str, config: &str| {
+        let folder = folder.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("preprocessor_config.json"), config).expect("a file");
+        Preparation::read(&folder, 32)
+    };
+    let size = |name, config, sides| of(name, config).expect("settings").resized(sides);
+    let shortest = r#"{"size": {"shortest_edge": 40}}"#;
+    assert_eq!(size("shortest", shortest, [100, 73]), (54, 40));
+    assert_eq!(size("shortest", shortest, [73, 100]), (40, 54));
+    assert_eq!(size("whole", r#"{"size": 36, "do_center_crop": true, "crop_size": 32}"#, [100, 73]), (36, 36));
+    assert_eq!(size("exact", r#"{"size": {"height": 40, "width": 50}}"#, [100, 73]), (50, 40));
+    for resample in [4, 5] {
+        let refusal = of("resample", &format!(r#"{{"resample": {resample}}}"#)).map(drop).expect_err("nobody has it");
+        assert!(refusal.to_string().contains(&format!("resample {resample} is not one of 0 (nearest)")), "{refusal}");
+    }
+}

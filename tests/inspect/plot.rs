@@ -59,8 +59,9 @@ fn what_is_not_finite_is_grey() {
 
 #[test]
 fn labels_and_titles_are_text_whatever_they_hold() {
-    let tokens = ["<b>", "&amp;", "\"'", "日本", "🙂", ""].map(String::from);
-    let map = HeatMap::new(&tokens, &tokens, &[0.1; 36]).expect("a weight each").title("</svg> & <script>");
+    let unwritable = "a\0b\u{1}\u{8}\u{1b}\u{fffe}\u{ffff}";
+    let tokens = ["<b>", "&amp;", "\"'", "日本", "🙂", "", unwritable].map(String::from);
+    let map = HeatMap::new(&tokens, &tokens, &[0.1; 49]).expect("a weight each").title("</svg> & <script>");
     let figure = Figure::new("a < b", &[map.into()], 1).expect("it can be drawn");
     assert!(!figure.svg().contains("<script>") && !figure.svg().contains("<b>"));
     draw(&figure);

@@ -110,6 +110,6 @@ impl ImageModel {
         // The mean of the heads, which have the same labels.
         let mean = |n: usize| logits.iter().map(|logits| logits.get(n).copied().unwrap_or(0.0)).sum::<f32>();
         let mean: Vec<f32> = (0..logits[0].len()).map(|n| mean(n) / logits.len() as f32).collect();
-        Ok(answer(&checkpoint.labels(), &mean))
+        Ok(answer(checkpoint, &mean))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{error::Error, fs, io::Cursor, path::Path};
 
-use image::{ImageFormat, RgbImage, imageops};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage, imageops};
 use serde_json::Value;
 use wgpu_attention::inspect::PatchRegions;
 
@@ -48,8 +48,6 @@ impl Preparation {
         {
             (Some(height), Some(width), ..) => Size::Exactly(width, height),
             (_, _, Some(edge), _) => Size::ShorterSide(edge),
-            // A crop follows: the number is then of the shorter side.
-            (.., Some(edge)) if config["do_center_crop"] == true => Size::ShorterSide(edge),
             (.., Some(edge)) => Size::Exactly(edge, edge),
             _ => Size::Exactly(side, side),
         };
@@ -58,8 +56,12 @@ impl Preparation {
         let filter = match config["resample"].as_u64() {
             Some(0) => imageops::FilterType::Nearest,
             Some(1) => imageops::FilterType::Lanczos3,
+            Some(2) | None => imageops::FilterType::Triangle,
             Some(3) => imageops::FilterType::CatmullRom,
-            _ => imageops::FilterType::Triangle,
+            Some(other) => {
+                let known = "0 (nearest), 1 (Lanczos), 2 (bilinear) and 3 (bicubic)";
+                return Err(format!("{}: resample {other} is not one of {known}", path.display()).into());
+            }
         };
         let three = |key: &str| {
             let all: Option<Vec<f32>> = config[key].as_array()?.iter().map(|x| Some(x.as_f64()? as f32)).collect();
@@ -71,19 +73,24 @@ impl Preparation {
         Ok(Self { side, size, filter, mean: or("image_mean", usual.0), deviation: or("image_std", usual.1) })
     }
 
-    /// The square that the model sees.
-    pub(crate) fn picture(&self, file: &[u8]) -> Result<RgbImage> {
-        let image = image::load_from_memory(file).map_err(|error| format!("the image cannot be read: {error}"))?;
-        let image = image.into_rgb8();
-        let (width, height) = image.dimensions();
-        let (to_width, to_height) = match self.size {
+    /// Width and height before the middle is cut out.
+    pub(crate) fn resized(&self, [width, height]: [u32; 2]) -> (u32, u32) {
+        match self.size {
             Size::Exactly(width, height) => (width, height),
             Size::ShorterSide(edge) => {
-                let scale = f64::from(edge) / f64::from(width.min(height).max(1));
-                let scaled = |side: u32| ((f64::from(side) * scale).round() as u32).max(edge);
+                let shorter = u64::from(width.min(height).max(1));
+                // Towards zero, as the image processors of published models do.
+                let scaled = |side: u32| (u64::from(side) * u64::from(edge) / shorter).max(edge.into()) as u32;
                 (scaled(width), scaled(height))
             }
-        };
+        }
+    }
+
+    /// The square that the model sees.
+    pub(crate) fn picture(&self, file: &[u8]) -> Result<RgbImage> {
+        let image = upright(file).map_err(|error| format!("the image cannot be read: {error}"))?;
+        let (width, height) = image.dimensions();
+        let (to_width, to_height) = self.resized([width, height]);
         let image = if (width, height) == (to_width, to_height) {
             image
         } else {
@@ -96,6 +103,15 @@ impl Preparation {
         let (x, y) = ((width - self.side) / 2, (height - self.side) / 2);
         Ok(imageops::crop_imm(&image, x, y, self.side, self.side).to_image())
     }
+}
+
+/// An image file as viewers show it: turned as its metadata says.
+pub(crate) fn upright(file: &[u8]) -> image::ImageResult<RgbImage> {
+    let mut decoder = ImageReader::new(Cursor::new(file)).with_guessed_format()?.into_decoder()?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
 }
 
 pub(crate) fn png(picture: &RgbImage) -> Result<Vec<u8>> {

@@ -196,15 +196,20 @@ impl Ready {
 /// A classification head's answer.
 pub(crate) struct Answer {
     pub label: String,
-    /// Of the softmax over all labels; the raw score where there is one label.
+    /// Of the softmax over all labels, or of the label alone where labels exclude each other not; the raw score where there is one label.
     pub probability: f32,
 }
 
-/// The likeliest of the labels.
-pub(crate) fn answer(labels: &[String], logits: &[f32]) -> Option<Answer> {
+/// The likeliest of a checkpoint's labels.
+pub(crate) fn answer(checkpoint: &Checkpoint, logits: &[f32]) -> Option<Answer> {
+    let labels = checkpoint.labels();
     let (best, most) = logits.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let sum: f32 = logits.iter().map(|x| (x - most).exp()).sum();
-    let probability = if logits.len() == 1 { most } else { 1.0 / sum };
+    let probability = match checkpoint.get("problem_type").and_then(|kind| kind.as_str()) {
+        Some("multi_label_classification") => 1.0 / (1.0 + (-most).exp()),
+        _ if logits.len() == 1 => most,
+        _ => 1.0 / sum,
+    };
     Some(Answer { label: labels.get(best).cloned().unwrap_or_else(|| format!("label {best}")), probability })
 }
 

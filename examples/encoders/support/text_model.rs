@@ -120,6 +120,6 @@ impl TextModel {
         };
         let pooled = dense(checkpoint, inner, &hidden[..self.layers.hidden as usize])?;
         let pooled: Vec<f32> = pooled.into_iter().map(activation).collect();
-        Ok(answer(&checkpoint.labels(), &dense(checkpoint, outer, &pooled)?))
+        Ok(answer(checkpoint, &dense(checkpoint, outer, &pooled)?))
     }
 }

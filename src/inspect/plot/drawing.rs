@@ -210,7 +210,10 @@ pub(super) fn ink_on(Color { r, g, b }: Color) -> &'static str {
     if luma > 125.0 { "black" } else { "white" }
 }
 
+/// A text; characters that no XML document may hold are drawn as the replacement character.
 pub(super) fn text(content: &str, x: f32, y: f32, size: f32) -> Text {
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    let content: String = content.chars().map(|c| if allowed(c) { c } else { '\u{fffd}' }).collect();
     Text::new(content).set("x", x).set("y", y).set("font-size", size)
 }
 
