@@ -14,6 +14,9 @@ const MAGIC: &[u8; 16] = b"wgpu-attention 1";
 impl Gpu {
     /// Takes compiled pipelines from `file`, if it is there, whole, and of this driver; [`save_pipelines`](Self::save_pipelines)
     /// writes it. Without a device that offers this (Vulkan, mostly), nothing changes. To be called before the first plan.
+    ///
+    /// The file is trusted: a driver may run what it is given, and the checksum finds accidents, not attackers. Keep it where nobody else
+    /// can write.
     #[must_use]
     pub fn with_pipelines(self, file: &Path) -> Self {
         let kept = std::fs::read(file).ok().and_then(|bytes| unpacked(&bytes).map(<[u8]>::to_vec));

@@ -78,7 +78,11 @@ impl Gpu {
     pub async fn request_experimental() -> Result<Self, Error> {
         let preference = wgpu::PowerPreference::from_env().unwrap_or(wgpu::PowerPreference::HighPerformance);
         let adapter = Self::adapter(preference).await?;
-        let wanted = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP_BARRIER;
+        // The matrix kernel works with subgroups of 8 to 64. Where they are smaller, a driver may declare matrices and refuse the device.
+        let wanted = match adapter.get_info().subgroup_min_size {
+            8.. => wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP_BARRIER,
+            _ => wgpu::Features::empty(),
+        };
         // SAFETY: the one experimental feature is used by shaders/forward/matrix.wgsl alone, which keeps to sizes that the adapter
         // declares and to matrices inside its own workgroup memory.
         let allowed = unsafe { wgpu::ExperimentalFeatures::enabled() };
