@@ -190,11 +190,11 @@ pub(crate) fn cut(
     limits: Limits,
     too_long: impl Fn(&Piece) -> Option<u64>,
 ) -> Result<Vec<Piece>, Error> {
-    let (mut todo, mut done) = (vec![whole], Vec::new());
+    let (mut todo, mut done, mut listed) = (vec![whole], Vec::new(), 0);
     while let Some(region) = todo.pop() {
-        // Each piece is a dispatch at least: there is no need to list more of them than a program can have.
-        if done.len() + todo.len() >= MAX_STEPS {
-            return Err(too_many((done.len() + todo.len()) as u64 + 1));
+        // Each part of a piece is a dispatch at least: there is no need to list more of them than a program can have.
+        if listed + todo.len() >= MAX_STEPS {
+            return Err(too_many((listed + todo.len()) as u64 + 1));
         }
         let axis = match first_cut(&region, operands, limits) {
             Some(axis) => axis,
@@ -202,6 +202,7 @@ pub(crate) fn cut(
                 Ok(parts) => {
                     let piece = Piece { region, parts };
                     let Some(bytes) = too_long(&piece) else {
+                        listed += piece.parts.len();
                         done.push(piece);
                         continue;
                     };

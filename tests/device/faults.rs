@@ -27,7 +27,8 @@ fn rows_that_are_not_there_add_nothing() {
             let (q, k) = (vec![score; (heads * rows) as usize], vec![1.0; keys as usize]);
             let inputs = Inputs::without_values(&q, &k);
             let spec = Spec::new(shape(heads, rows, keys)).scale(1.0);
-            let measures = Measures::of(&spec).rows().top(2).received().map(1, keys.min(7), Pool::Sum, MapOf::EachHead);
+            let measures =
+                Measures::of(&spec).rows().top(keys.min(2)).received().map(1, keys.min(7), Pool::Sum, MapOf::EachHead);
             let outputs = gpu.run(&measures, &inputs).expect("it runs");
             let name = format!("{heads} heads, {rows} rows, {keys} keys, scores {score:e}");
             for sums in [outputs.received(), outputs.map()] {

@@ -139,7 +139,8 @@ fn a_destroyed_device_is_an_error() {
     let error = gpu.run(&spec, &Inputs::new(&q, &k, &v)).expect_err("the device is gone");
     assert!(matches!(error, Error::Lost { .. }), "{error}");
     let error = gpu.compare((&spec, &Inputs::without_values(&q, &k)), (&spec, &Inputs::without_values(&q, &k)));
-    assert!(matches!(error, Err(Error::Lost { .. })), "{error:?}");
+    // What is made on a device that is gone is invalid, which is all that wgpu says of it.
+    assert!(matches!(error, Err(Error::Lost { .. } | Error::Device { .. })), "{error:?}");
 }
 
 #[test]

@@ -43,7 +43,13 @@ fn same_cache(found: Option<&[f64]>, expected: &[f32]) {
     assert!(found.iter().zip(expected).all(same), "{found:?} {expected:?}");
 }
 
-/// Lengths that leave room for both new rows, for one, for none.
+/// Rows `[batch, kv_heads, 7, dim]` with two more of zeros behind each seven.
+fn with_room(rows: &[f32], dim: usize) -> Vec<f32> {
+    rows.chunks(7 * dim).flat_map(|head| head.iter().copied().chain(vec![0.0; 2 * dim])).collect()
+}
+
+/// Lengths that leave room for both new rows, for one, for none: a cache with room for all, of which those that were dropped are hidden.
+/// Queries stand alike.
 #[test]
 fn an_append_is_a_longer_cache() {
     for lens in [[0, 5], [3, 6], [7, 4]] {
@@ -53,8 +59,11 @@ fn an_append_is_a_longer_cache() {
         let [k, longer_k] = grown(problem.floats(Tensor::K), problem.floats(Tensor::NewK), lens, 6);
         let [v, longer_v] = grown(problem.floats(Tensor::V), problem.floats(Tensor::NewV), lens, 3);
         let problem = problem.with(Tensor::K, k).with(Tensor::V, v);
-        let longer = problem.as_spec(causal(SHAPE).kv_lens()).with(Tensor::KvLens, words.map(|len| len + 2));
-        let longer = longer.with(Tensor::K, &longer_k[..]).with(Tensor::V, &longer_v[..]);
+        let keep = Layout::broadcast(&[9]).expect("one size");
+        let room = causal(Shape { kv_len: 9, ..SHAPE }).kv_lens().keep(keep, 9);
+        let longer = problem.as_spec(room).with(Tensor::KvLens, words.map(|len| len + 2));
+        let longer = longer.with(Tensor::K, with_room(&longer_k, 6)).with(Tensor::V, with_room(&longer_v, 3));
+        let longer = longer.with(Tensor::Keep, (0..9).map(|j| j < 7).collect::<Vec<_>>());
         for way in Way::ALL {
             let [found, expected] = [&problem, &longer].map(|problem| way.run(problem));
             assert_eq!((found.out(), found.lse()), (expected.out(), expected.lse()), "{way:?}");
@@ -241,9 +250,9 @@ fn narrow(rotated: bool) -> Case {
     let spec = causal(SHAPE).kv_type(DType::Bf16);
     let spec = if rotated { spec.append_rotated(NEW as u32, rotary) } else { spec.append(NEW as u32) };
     let mut problem = Case::random(spec, 56);
-    problem.set_words(Tensor::KvLens, [3, 6]);
-    let [k, _] = grown(problem.floats(Tensor::K), problem.floats(Tensor::NewK), [3, 6], 6);
-    let [v, _] = grown(problem.floats(Tensor::V), problem.floats(Tensor::NewV), [3, 6], 3);
+    problem.set_words(Tensor::KvLens, [3, 5]);
+    let [k, _] = grown(problem.floats(Tensor::K), problem.floats(Tensor::NewK), [3, 5], 6);
+    let [v, _] = grown(problem.floats(Tensor::V), problem.floats(Tensor::NewV), [3, 5], 3);
     let problem = problem.with(Tensor::K, k).with(Tensor::V, v);
     let [cos, sin] = tables(7);
     if rotated { problem.with(Tensor::Cos, cos).with(Tensor::Sin, sin) } else { problem }
@@ -299,13 +308,13 @@ fn caches_are_compared() {
     let problem = narrow(true);
     let mut written = naive(&problem.spec, &problem.inputs());
     nudged(&mut written);
-    let after = problem.as_spec(causal(SHAPE).kv_type(DType::Bf16).kv_lens()).with(Tensor::KvLens, [5, 8]);
+    let after = problem.as_spec(causal(SHAPE).kv_type(DType::Bf16).kv_lens()).with(Tensor::KvLens, [5, 7]);
     let [k, v] = [written.k(), written.v()].map(|cache| cache.unwrap_or_default().to_vec());
-    // The queries before the new ones stand at earlier positions, and none past the tables.
+    // The queries before the new ones stand at earlier positions.
     let [cos, sin] = tables(7);
     let turned = Inputs::default().set(Tensor::Q, Data::Floats(problem.floats(Tensor::Q))).rotary(&cos, &sin);
     let by_ids = rotary(Pairs::Halves, Angles::Ids { positions: 7 });
-    let q = rope(&Rope::new([2, 4, 5, 6], by_ids), &turned.positions(&[0, 1, 2, 3, 4, 3, 4, 5, 6, 6]));
+    let q = rope(&Rope::new([2, 4, 5, 6], by_ids), &turned.positions(&[0, 1, 2, 3, 4, 2, 3, 4, 5, 6]));
     let q: Vec<f32> = q.into_iter().map(|x| x as f32).collect();
     let after = after.with(Tensor::K, k).with(Tensor::V, v).with(Tensor::Q, q);
     let scored = naive(&after.spec, &after.inputs());
