@@ -3,7 +3,7 @@
 //! [`Spec`] says what to compute, as plain data. There are two ways to run it:
 //!
 //! - [`Gpu`] is for values in host memory: it chooses an adapter, uploads, runs and reads back.
-//! - [`Attention`] is for programs with a [`wgpu::Device`] of their own: [`Attention::plan`] checks and compiles, [`Plan::bind`] checks your
+//! - [`Attention`] is for programs with a `wgpu::Device` of their own: [`Attention::plan`] checks and compiles, [`Plan::bind`] checks your
 //!   buffers, [`Bound::encode`] records into your encoder. Nothing is submitted, copied or waited for.
 //!
 //! ```no_run
@@ -25,7 +25,7 @@
 //!
 //! # Where to read on
 //!
-//! | | |
+//! | read | for |
 //! |---|---|
 //! | [`guide`] | recipes: your own device, padding, decoding over a cache, multi-head attention from PyTorch, pictures, what may go wrong |
 //! | [`semantics`] | what is computed, number by number: shapes, masks, alignment, scores, rows that see no key |

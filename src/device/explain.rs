@@ -138,7 +138,9 @@ fn faster(planned: &Planned) -> Vec<String> {
 /// What is written, and where tensors lie that are not dense in the order [batch, heads, len, dim].
 fn outputs_and_layouts(f: &mut Formatter<'_>, spec: &Spec) -> fmt::Result {
     let written = spec.views().filter(|view| view.is_output()).map(|view| view.tensor.name()).collect::<Vec<_>>();
-    writeln!(f, "outputs     {}", written.join(", "))?;
+    if !written.is_empty() {
+        writeln!(f, "outputs     {}", written.join(", "))?;
+    }
     for view in [Tensor::Q, Tensor::K, Tensor::V, Tensor::Out].into_iter().filter_map(|tensor| spec.view(tensor)) {
         let name = view.tensor.name();
         let Layout { offset, batch, head, row } = view.layout;
