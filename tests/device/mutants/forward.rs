@@ -17,7 +17,7 @@ const TILE: [Mutant; 15] = [
     mutant("sum not rescaled", "sum[r] *= factor;", ""),
     mutant("output not rescaled", "o[r * COLS + j] *= factor;", ""),
     mutant("running maximum starts at 0", "const FLOOR = -1.0e29", "const FLOOR = 0.0"),
-    mutant("lse in units of log2", "(highest + log2(sum)) * LN_2", "(highest + log2(sum))"),
+    mutant("lse in units of log2", "highest + log2(sum) * LN_2", "highest + log2(sum)"),
     mutant("lse of an empty row is 0", "return NEGATIVE_INFINITY;", "return 0u;"),
     mutant("rows past q_len stored", "if query.exists {\n      let factor", "if true {\n      let factor"),
     mutant("last vec4 of the head forgotten", "d < D4 {", "d < D4 - 1 {"),

@@ -16,10 +16,14 @@ const SCORING: [Mutant; 14] = [
     mutant("bias not added", "+= bias.value", "+= 0.0"),
     mutant("-inf in the bias is a number", "if bits == NEGATIVE_INFINITY", "if false"),
     mutant("short bias reads on", "key >= params.bias_columns", "false"),
-    mutant("sink of another head", "sinks_row(0, 0, 0) + head", "sinks_row(0, 0, 0)"),
+    mutant("sink of another head", "sinks_row(0, 0, 0) + own", "sinks_row(0, 0, 0)"),
     mutant("sink forgotten", "+ exp_of(sink - top)", ""),
     mutant("length of another item", "kv_lens_row(0, 0, 0) + at.batch", "kv_lens_row(0, 0, 0)"),
-    mutant("keys past the length seen", "let k_end = clamp(len,", "let k_end = clamp(params.kv_len,"),
+    mutant(
+        "keys past the length seen",
+        "let k_end = clamp(min(len, params.kv_len),",
+        "let k_end = clamp(params.kv_len,",
+    ),
 ];
 
 const SCORE: [Mutant; 6] = [

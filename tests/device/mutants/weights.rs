@@ -16,7 +16,7 @@ const SCORES: [Mutant; 6] = [
         "fn hidden_bits() -> u32 {\n  return 0",
         "fn hidden_bits() -> u32 {\n  return 0x3f000000",
     ),
-    mutant("weights not normalised", "- state.x) * state.y", "- state.x)"),
+    mutant("weights not normalised", "80.0)) * state.y", "80.0))"),
     mutant("state of another row", "at.batch, at.head, row) + part", "at.batch, at.head, row / 2 * 2) + part"),
     mutant("tiles not seen left as they were", "hide(tile, lane, k0, min(k0 + BC, tile.k_end));", ""),
     mutant("keys that do not exist left as they were", "hide(tile, lane, tile.k_end, params.key_end);", ""),
@@ -24,7 +24,11 @@ const SCORES: [Mutant; 6] = [
 
 const MEASURES: [Mutant; 18] = [
     mutant("entropy in units of log2", "select(1.0, LN_2, i == 0)", "1.0"),
-    mutant("entropy of what is not divided", "(max(exponent, -200.0) + share)", "max(exponent, -200.0)"),
+    mutant(
+        "entropy of what is not divided",
+        "(clamp(exponent, -200.0, 200.0) + share)",
+        "clamp(exponent, -200.0, 200.0)",
+    ),
     mutant("distance has a sign", "p * abs(f32(ahead))", "p * f32(ahead)"),
     mutant("the key after for the key before", "ahead == 1", "ahead == -1"),
     mutant("the first key of all", "key == tile.k_start", "key == tile.k_start + 1"),
