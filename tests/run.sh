@@ -56,6 +56,9 @@ check_rust() {
   cargo clippy --version || die "clippy is missing: rustup component add clippy"
 }
 
+# The variable that tells cargo what to put before each program.
+runner_variable() { rustc -vV | sed -n 's/^host: //p' | tr 'a-z.-' 'A-Z__' | sed 's/.*/CARGO_TARGET_&_RUNNER/'; }
+
 # What answers, a line each: BACKEND, DEVICE_TYPE, NAME, DRIVER_INFO. A driver that crashes the probe does not answer.
 probe() { found=$(example adapters | sed 1d) || found=; }
 # The first of these types. OpenGL does not count: it is there almost everywhere, and offers the least.
@@ -133,7 +136,7 @@ try_newer() {
   local runner
   [ "$(uname -s)" = Linux ] && has apt-get && has dpkg-deb || return 1
   [ -x target/mesa/run ] || unpack_newer || return 1
-  runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z.-' 'A-Z__')_RUNNER
+  runner=$(runner_variable)
   export "$runner=target/mesa/run" # relative: cargo splits this value at spaces, then resolves the path
   probe
   take "$(first Cpu)" "no GPU and no recent Mesa answers, so one was unpacked under target/mesa" && return
@@ -216,7 +219,7 @@ step_opengl() { # compiling takes long there
 # Those that were built with the tests: `cargo run` would build them again with the fewer features that they need.
 example() { # NAME [ARGUMENTS]
   local runner
-  runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z.-' 'A-Z__')_RUNNER
+  runner=$(runner_variable)
   # shellcheck disable=SC2086 # at spaces, as cargo does
   run ${!runner:-} "target/release/examples/$1" "${@:2}"
 }

@@ -10,6 +10,7 @@ use crate::{
         run::{Progress, upload},
     },
     problem::{
+        Problem,
         attention::{shape::Shape, spec::Spec},
         divergence::Divergence,
         values::{Data, Inputs, Outputs},
@@ -143,7 +144,7 @@ struct Side {
 impl Side {
     async fn new(gpu: &Gpu, spec: Spec, inputs: &Inputs<'_>, bytes: u64) -> Result<Self, Error> {
         let inputs = inputs.set(Tensor::V, Data::Floats(&[0.0]));
-        inputs.check(&spec)?;
+        inputs.check_with_starts(&Problem::from(&spec))?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let mut buffers = Vec::new();
         for view in spec.views().filter(View::is_input) {

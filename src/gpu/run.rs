@@ -58,9 +58,7 @@ impl Gpu {
     ) -> impl Future<Output = Result<Outputs<f32>, Error>> + wgpu::WasmNotSend + 'a {
         let problem = problem.into();
         async move {
-            problem.check()?;
-            inputs.check(&problem)?;
-            inputs.check_starts(&problem)?;
+            inputs.check_with_starts(&problem)?;
             let session = Session::new(self, self.attention.plan_with_async(algorithm, &problem).await?).await?;
             session.run(self, inputs, |_| ()).await
         }
@@ -94,9 +92,7 @@ impl Gpu {
         inputs: &Inputs<'_>,
         progress: impl FnMut(Progress),
     ) -> Result<Outputs<f32>, Error> {
-        problem.check()?;
-        inputs.check(&problem)?;
-        inputs.check_starts(&problem)?;
+        inputs.check_with_starts(&problem)?;
         // Taken out while it is used, so that two calls at once never share buffers.
         let kept = lock(&self.sessions).pop(&problem);
         let session = match kept {

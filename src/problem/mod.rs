@@ -171,8 +171,10 @@ impl Inputs<'_> {
 }
 
 impl Inputs<'_> {
-    /// Whether starts of packed sequences go up, to at most the rows there are: a kernel would clamp them without a word.
-    pub(crate) fn check_starts(&self, problem: &Problem) -> Result<(), Error> {
+    /// [`check`](Self::check), and whether starts of packed sequences go up, to at most the rows there are: a kernel would clamp them
+    /// without a word.
+    pub(crate) fn check_with_starts(&self, problem: &Problem) -> Result<(), Error> {
+        self.check(problem)?;
         for (starts, rows) in [(Tensor::CuQ, Tensor::Q), (Tensor::CuK, Tensor::K)] {
             if let (Some(Data::Words(words)), Some(rows)) = (self.get(starts), problem.view(rows)) {
                 ascend(starts.name(), words, rows.sizes[2])?;
