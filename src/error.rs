@@ -346,7 +346,13 @@ pub enum Error {
         /// What the driver said.
         because: String,
     },
-    /// The device was lost before the work was done.
+    /// The device did not finish in time ([`Gpu::with_timeout`](crate::Gpu::with_timeout)).
+    #[error("the device did not finish within {seconds} s")]
+    Timeout {
+        /// How long it was waited for.
+        seconds: f32,
+    },
+    /// The device was lost before the work was done; only a new one helps.
     #[error("the device was lost: {because}")]
     Lost {
         /// What is known of it.

@@ -141,22 +141,26 @@ fn entry(
 /// Error scopes around what is made between [`open`](Self::open) and [`close`](Self::close): its errors are nobody else's.
 ///
 /// Scopes belong to a thread, so both calls stand in one piece of code that does not wait.
-pub(crate) struct Scopes([wgpu::ErrorScopeGuard; 3]);
+pub(crate) struct Scopes {
+    device: wgpu::Device,
+    /// Internal errors, memory, validation.
+    guards: [wgpu::ErrorScopeGuard; 3],
+}
 
 impl Scopes {
     pub(crate) fn open(device: &wgpu::Device) -> Self {
         let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
-        Self(filters.map(|filter| device.push_error_scope(filter)))
+        Self { device: device.clone(), guards: filters.map(|filter| device.push_error_scope(filter)) }
     }
 
     /// What the driver said of `what` was made.
     pub(crate) fn close(self, what: &'static str) -> impl Future<Output = Result<(), Error>> + wgpu::WasmNotSend {
-        let [internal, memory, validation] = self.0;
+        let Self { device, guards: [internal, memory, validation] } = self;
         let said = [validation.pop(), memory.pop(), internal.pop()];
         async move {
             for error in said {
                 if let Some(error) = error.await {
-                    return Err(refusal(what, &error));
+                    return Err(refusal(&device, what, &error));
                 }
             }
             Ok(())
@@ -164,14 +168,26 @@ impl Scopes {
     }
 }
 
-fn refusal(what: &'static str, error: &wgpu::Error) -> Error {
+fn refusal(device: &wgpu::Device, what: &'static str, error: &wgpu::Error) -> Error {
     let because = error.to_string();
     match error {
-        // wgpu has no other way to say so.
-        _ if because.contains("is lost") => Error::Lost { because },
+        // What was made on a lost device is invalid, and that is all that wgpu says of it.
+        _ if is_lost(device) => Error::Lost { because },
         wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { what, because },
         _ => Error::Device { what, because },
     }
+}
+
+/// Whether a device is lost. Its owner may have a handler for that, so this asks in another way: a lost device makes buffers that
+/// cannot be mapped, without any error.
+pub(crate) fn is_lost(device: &wgpu::Device) -> bool {
+    let filters = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
+    let scopes = filters.map(|filter| device.push_error_scope(filter));
+    let usage = wgpu::BufferUsages::COPY_SRC;
+    let descriptor = wgpu::BufferDescriptor { label: Some("a probe"), size: 4, usage, mapped_at_creation: true };
+    let mapped = device.create_buffer(&descriptor).get_mapped_range(..).is_ok();
+    scopes.into_iter().rev().for_each(drop);
+    !mapped
 }
 
 /// A poisoned cache is still a cache: nothing is left half-written in it.

@@ -12,7 +12,7 @@ use crate::{
     device::{
         autotune::Autotune,
         memory,
-        pipelines::{Checks, Pipeline, Pipelines, Scopes, lock},
+        pipelines::{Checks, Pipeline, Pipelines, Scopes, is_lost, lock},
     },
     error::Error,
     kernels::forward::algorithm::{Algorithm, Choice},
@@ -178,6 +178,9 @@ impl Attention {
         let scopes = Scopes::open(device);
         let params = upload(device, &program, stride);
         scopes.close("the parameters").await?;
+        if is_lost(device) {
+            return Err(Error::Lost { because: "it is gone since before the plan".into() });
+        }
         let (device, caps, problem) = (device.clone(), caps.clone(), problem.clone());
         Ok(Plan { inner: Arc::new(Planned { device, caps, problem, program, compiled, params, stride }) })
     }

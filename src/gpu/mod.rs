@@ -6,13 +6,16 @@ mod compare;
 mod run;
 mod session;
 
-use std::{num::NonZeroUsize, sync::Mutex};
+use std::{num::NonZeroUsize, sync::Mutex, time::Duration};
 
 use lru::LruCache;
 
 pub use crate::gpu::run::Progress;
 use crate::{
-    device::{pipelines::lock, plan::Attention},
+    device::{
+        pipelines::{is_lost, lock},
+        plan::Attention,
+    },
     error::Error,
     gpu::session::Session,
     problem::Problem,
@@ -20,6 +23,9 @@ use crate::{
 
 /// Problems whose buffers are kept for the next call; the one not used for longest goes first.
 const SESSIONS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+
+/// Longest wait for one dispatch: a thousand times what the slowest should take.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A device with everything needed to run attention on host memory.
 ///
@@ -36,6 +42,8 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     attention: Attention,
+    /// Longest wait for one dispatch, and for all that others had submitted before it.
+    timeout: Duration,
     /// Where compiled pipelines are kept, for other processes.
     #[cfg(not(target_arch = "wasm32"))]
     pipelines: Option<wgpu::PipelineCache>,
@@ -152,6 +160,7 @@ impl Gpu {
             attention,
             device,
             queue,
+            timeout: TIMEOUT,
             #[cfg(not(target_arch = "wasm32"))]
             pipelines: None,
             sessions: Mutex::new(LruCache::new(SESSIONS)),
@@ -174,6 +183,21 @@ impl Gpu {
     #[must_use]
     pub fn attention(&self) -> &Attention {
         &self.attention
+    }
+
+    /// The same with another longest wait for one dispatch, behind whatever else the device has to do: ten minutes, if nothing is said.
+    /// After it a call ends with [`Error::Timeout`]; what was submitted goes on. In browsers nothing ends a wait.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Whether the device is lost: then every call ends with [`Error::Lost`], and only a new `Gpu` helps. Browsers tell it by such an
+    /// error alone.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        is_lost(&self.device)
     }
 
     /// Frees the device memory that is kept for further calls.

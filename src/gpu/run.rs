@@ -1,6 +1,9 @@
 //! Upload, run step by step, read back.
 
-use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+#[cfg(not(target_arch = "wasm32"))]
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures_intrusive::channel::shared::{Receiver, Sender, channel};
 
 use crate::{
     device::{
@@ -158,42 +161,50 @@ impl Gpu {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         copy(&mut encoder);
         self.queue.submit([encoder.finish()]);
-        let (sender, mapped) = oneshot_channel();
+        let (sender, receiver) = channel(1);
+        let mapped = sender.clone();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            drop(sender.send(result.map_err(|error| error.to_string())));
+            drop(mapped.try_send(result.map_err(|error| Error::Lost { because: error.to_string() })));
         });
         scopes.close("the read-back").await?;
-        self.received(mapped).await
+        self.received(sender, receiver).await
     }
 
     /// A future that resolves when the device reaches this point. Nothing else needs to poll the device.
     pub(super) fn reached(&self) -> impl Future<Output = Result<(), Error>> + wgpu::WasmNotSend + use<> {
-        let (sender, receiver) = oneshot_channel();
-        self.queue.on_submitted_work_done(move || drop(sender.send(Ok(()))));
-        self.received(receiver)
+        let (sender, receiver) = channel(1);
+        let reached = sender.clone();
+        self.queue.on_submitted_work_done(move || drop(reached.try_send(Ok(()))));
+        self.received(sender, receiver)
     }
 
-    /// Awaits what a callback of the device sends, and keeps the device going meanwhile.
-    fn received<T>(
+    /// Awaits what a callback of the device sends, and keeps the device going meanwhile, for as long as
+    /// [`with_timeout`](Self::with_timeout) says.
+    fn received(
         &self,
-        receiver: OneshotReceiver<Result<T, String>>,
-    ) -> impl Future<Output = Result<T, Error>> + wgpu::WasmNotSend + use<T>
-    where
-        T: Send + 'static,
-    {
+        sender: Sender<Result<(), Error>>,
+        receiver: Receiver<Result<(), Error>>,
+    ) -> impl Future<Output = Result<(), Error>> + wgpu::WasmNotSend + use<> {
         #[cfg(not(target_arch = "wasm32"))]
         {
-            let device = self.device.clone();
-            // A failed poll drops the callbacks, which ends the wait below.
-            let poll = move || drop(device.poll(wgpu::PollType::wait_indefinitely()));
+            let (device, timeout) = (self.device.clone(), self.timeout);
+            let poll = move || {
+                // On a lost device wgpu may panic, and drops the callbacks and this sender all the same, which ends the wait below.
+                let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(timeout) };
+                let polled = catch_unwind(AssertUnwindSafe(|| device.poll(wait)));
+                if let Ok(Err(wgpu::PollError::Timeout)) = polled {
+                    drop(sender.try_send(Err(Error::Timeout { seconds: timeout.as_secs_f32() })));
+                }
+            };
             if std::thread::Builder::new().spawn(poll.clone()).is_err() {
                 poll(); // the system has no thread left: then the caller's own waits
             }
         }
+        #[cfg(target_arch = "wasm32")]
+        drop(sender); // the browser polls, and the callback has a sender of its own
         async move {
-            let lost = |because: String| Error::Lost { because };
-            let sent = receiver.receive().await.ok_or_else(|| lost("it dropped what was submitted".into()))?;
-            sent.map_err(lost)
+            let dropped = || Err(Error::Lost { because: "it dropped what was submitted".into() });
+            receiver.receive().await.unwrap_or_else(dropped)
         }
     }
 }

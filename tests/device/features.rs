@@ -14,7 +14,7 @@ use crate::{
 
 /// Combinations drawn: WGPU_ATTENTION_COMBINATIONS, or what two cores do in a few minutes. On software drivers nearly all of
 /// that is compiling shaders.
-fn combinations() -> u64 {
+pub(crate) fn combinations() -> u64 {
     std::env::var("WGPU_ATTENTION_COMBINATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(60)
 }
 
@@ -44,10 +44,15 @@ fn float(rng: &mut fastrand::Rng) -> DType {
 
 /// Combination number `n` of an endless supply.
 pub(crate) fn draw(n: u64) -> Drawn {
+    // Large dimensions are slow to check, and rarely matter to features.
+    draw_among(n, &DIMS, &DIMS[..6])
+}
+
+/// The same of these head and value dimensions, three times in four of the latter.
+pub(crate) fn draw_among(n: u64, all: &[(u32, u32)], most: &[(u32, u32)]) -> Drawn {
     let mut rng = fastrand::Rng::with_seed(n);
     let (q_len, kv_len) = LENGTHS[rng.usize(..LENGTHS.len())];
-    // Large dimensions are slow to check, and rarely matter to features.
-    let dims = if rng.u32(..4) == 0 { &DIMS[..] } else { &DIMS[..6] };
+    let dims = if rng.u32(..4) == 0 { all } else { most };
     let (head_dim, value_dim) = dims[rng.usize(..dims.len())];
     let kv_heads = rng.u32(1..3);
     let lengths = rng.u32(..6);

@@ -67,7 +67,7 @@ pub(crate) fn with_matrices(gpu: &Gpu) -> Option<Caps> {
     caps.matrix.map(|_| caps)
 }
 
-fn linears() -> Vec<Problem> {
+pub(crate) fn linears() -> Vec<Problem> {
     let layer = |n: usize| {
         let [rows, inputs, outputs] = SIZES[n % SIZES.len()];
         let mut rng = fastrand::Rng::with_seed(n as u64);
@@ -89,7 +89,7 @@ fn linears() -> Vec<Problem> {
     (0..36).map(|n| layer(n).into()).collect()
 }
 
-fn norms() -> Vec<Problem> {
+pub(crate) fn norms() -> Vec<Problem> {
     let norm = |n: usize| {
         let dim = [1, 5, 64, 255, 260, 768][n / 3 % 6];
         let norms = [Norm::layer(7, dim, 1e-5), Norm::rms(7, dim, 1e-6), Norm::unit(7, dim, 1e-6)];
@@ -104,7 +104,7 @@ fn norms() -> Vec<Problem> {
     (0..36).map(|n| norm(n).into()).collect()
 }
 
-fn embeds() -> Vec<Problem> {
+pub(crate) fn embeds() -> Vec<Problem> {
     let embed = |n: usize| {
         let dim = [1, 7, 64, 130][n % 4];
         let embed = Embed::new(21, 40, dim).table_type(TYPES[n % 3]).out_type(TYPES[n / 3 % 3]);

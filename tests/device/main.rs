@@ -1,6 +1,7 @@
 //! All that needs a device: every kernel against the oracle, with faults that must be caught, and at length; acceptance cases;
 //! caches, layers and whole models.
 
+mod accuracy;
 mod blocks;
 mod cases;
 mod compare;
@@ -8,7 +9,9 @@ mod decode;
 mod faults;
 mod features;
 mod gpu;
+mod indexes;
 mod layers;
+mod load;
 mod long;
 mod measures;
 mod models;
@@ -18,3 +21,4 @@ mod oracle;
 mod others;
 #[path = "../support/mod.rs"]
 mod support;
+mod trouble;

@@ -11,7 +11,11 @@ use crate::{
 
 /// Random measures of a random combination of features; `None` where it appends.
 fn drawn(n: u64) -> Option<Case<Measures>> {
-    let spec = draw(n).spec;
+    measured(draw(n).spec, n)
+}
+
+/// Random measures of an attention; `None` where it appends.
+pub(crate) fn measured(spec: Spec, n: u64) -> Option<Case<Measures>> {
     let mut rng = fastrand::Rng::with_seed(n ^ 0x5eed);
     spec.view(Tensor::NewK).is_none().then_some(())?;
     let shape = *spec.shape();

@@ -18,11 +18,10 @@ fn verdict<P: Clone + Into<Problem>>(gpu: &Gpu, problem: &P) -> Result<(), Strin
     case.compare(&outputs)
 }
 
-#[test]
-#[ignore = "needs an adapter"]
-fn rotations_match_the_oracle() {
-    let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
-    for (n, dtype) in [DType::F32, DType::F16, DType::Bf16].into_iter().cycle().take(18).enumerate() {
+/// Rotations of every type, by every kind of angles.
+pub(crate) fn rotations() -> Vec<Problem> {
+    let rotation = |n: usize| {
+        let dtype = [DType::F32, DType::F16, DType::Bf16][n % 3];
         let (dim, turned) = [(64, 64), (20, 12), (7, 6)][n / 3 % 3];
         let pairs = if n % 2 == 0 { Pairs::Halves } else { Pairs::Interleaved };
         let angles = [Angles::Rows, Angles::Ids { positions: 9 }, Angles::Appended { positions: 30 }][n / 6];
@@ -33,39 +32,57 @@ fn rotations_match_the_oracle() {
             2 => rope.out_layout(gappy(3, 21, dim, 5)).out_type(dtype),
             _ => rope.out_type(DType::Bf16),
         };
-        failures.add(|| format!("{rope:?}"), verdict(&gpu, &rope));
+        rope.into()
+    };
+    (0..18).map(rotation).collect()
+}
+
+/// Merges with and without what may be asked of them.
+pub(crate) fn merges() -> [Problem; 4] {
+    [
+        Merge::new(3, [2, 3, 21, 64]).lse(),
+        Merge::new(3, [2, 3, 21, 7]).lse().sinks(),
+        Merge::new(3, [2, 3, 21, 8]).order(Order::Bshd).out_type(DType::F16),
+        Merge::new(3, [2, 3, 21, 5]).out_type(DType::Bf16).out_layout(gappy(3, 21, 5, 2)),
+    ]
+    .map(Problem::from)
+}
+
+/// Locations of every kind of previous weights.
+pub(crate) fn locations() -> [Problem; 4] {
+    [
+        Locate::new([2, 3, 21, 64], 10, 201),
+        Locate::new([2, 3, 21, 7], 1, 1).k_layout(gappy(3, 21, 7, 3)).k_type(DType::F16),
+        Locate::new([2, 3, 70, 8], 5, 4).one_alignment().order(Order::Bshd).out_type(DType::F16),
+        Locate::new([1, 2, 33, 5], 70, 3).out_type(DType::Bf16).out_layout(gappy(2, 33, 5, 2)),
+    ]
+    .map(Problem::from)
+}
+
+fn all_match(problems: impl IntoIterator<Item = Problem>, name: &str) {
+    let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
+    for problem in problems {
+        failures.add(|| format!("{problem:?}"), verdict(&gpu, &problem));
     }
-    failures.finish("rotations match the oracle");
+    failures.finish(name);
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn rotations_match_the_oracle() {
+    all_match(rotations(), "rotations match the oracle");
 }
 
 #[test]
 #[ignore = "needs an adapter"]
 fn merges_match_the_oracle() {
-    let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
-    for merge in [
-        Merge::new(3, [2, 3, 21, 64]).lse(),
-        Merge::new(3, [2, 3, 21, 7]).lse().sinks(),
-        Merge::new(3, [2, 3, 21, 8]).order(Order::Bshd).out_type(DType::F16),
-        Merge::new(3, [2, 3, 21, 5]).out_type(DType::Bf16).out_layout(gappy(3, 21, 5, 2)),
-    ] {
-        failures.add(|| format!("{merge:?}"), verdict(&gpu, &merge));
-    }
-    failures.finish("merges match the oracle");
+    all_match(merges(), "merges match the oracle");
 }
 
 #[test]
 #[ignore = "needs an adapter"]
 fn locations_match_the_oracle() {
-    let (gpu, mut failures) = (crate::support::gpu(), Failures::default());
-    for locate in [
-        Locate::new([2, 3, 21, 64], 10, 201),
-        Locate::new([2, 3, 21, 7], 1, 1).k_layout(gappy(3, 21, 7, 3)).k_type(DType::F16),
-        Locate::new([2, 3, 70, 8], 5, 4).one_alignment().order(Order::Bshd).out_type(DType::F16),
-        Locate::new([1, 2, 33, 5], 70, 3).out_type(DType::Bf16).out_layout(gappy(2, 33, 5, 2)),
-    ] {
-        failures.add(|| format!("{locate:?}"), verdict(&gpu, &locate));
-    }
-    failures.finish("locations match the oracle");
+    all_match(locations(), "locations match the oracle");
 }
 
 /// Steps of a decoder that looks where it looked before: each step's weights are the next one's previous ones.

@@ -58,6 +58,11 @@ impl Buffers {
         }
         Ok(outputs)
     }
+
+    /// Whether nothing was written but elements of outputs, whichever of them.
+    pub(crate) fn unharmed(&self, gpu: &Gpu) -> Result<(), String> {
+        self.0.iter().try_for_each(|held| held.output(gpu, |_| held.view.written).map(drop))
+    }
 }
 
 impl Held {

@@ -4,6 +4,7 @@ pub(crate) mod block_masks;
 pub(crate) mod buffers;
 pub(crate) mod case;
 mod draw;
+pub(crate) mod indexes;
 pub(crate) mod numbers;
 pub(crate) mod program;
 

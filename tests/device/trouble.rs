@@ -1,0 +1,242 @@
+//! Devices in trouble: lost before, between and during calls, out of memory, too slow, with buffers that are destroyed or mapped. Each
+//! is an error that can be matched on, soon; nothing panics, and a caller's device keeps its handlers.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use wgpu_attention::{Attention, Bindings, Error, Gpu, Inputs, Measures, Shape, Spec, wgpu};
+
+use crate::support::numbers::numbers;
+
+const SHAPE: Shape = Shape { batch: 1, q_heads: 2, kv_heads: 1, q_len: 40, kv_len: 70, head_dim: 12, value_dim: 20 };
+
+fn gpu() -> Gpu {
+    Gpu::new().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Inputs of a problem of one batch item and one key head.
+fn values(shape: &Shape) -> [Vec<f32>; 3] {
+    let numbers = |len: u32, dim: u32| numbers((len * dim) as usize, 1);
+    let Shape { q_heads, q_len, kv_len, head_dim, value_dim, .. } = *shape;
+    [numbers(q_heads * q_len, head_dim), numbers(kv_len, head_dim), numbers(kv_len, value_dim)]
+}
+
+/// A way of computing something on a device, whatever comes out.
+type Call = fn(&Gpu) -> Result<(), Error>;
+
+fn run(gpu: &Gpu) -> Result<(), Error> {
+    let [q, k, v] = values(&SHAPE);
+    gpu.run(Spec::new(SHAPE), &Inputs::new(&q, &k, &v)).map(drop)
+}
+
+const CALLS: [(&str, Call); 5] = [
+    ("run", run),
+    ("measures", |gpu| {
+        let [q, k, _] = values(&SHAPE);
+        gpu.run(Measures::of(&Spec::new(SHAPE)).rows().received(), &Inputs::without_values(&q, &k)).map(drop)
+    }),
+    ("compare", |gpu| {
+        let ([q, k, _], spec) = (values(&SHAPE), Spec::new(SHAPE));
+        let side = (&spec, &Inputs::without_values(&q, &k));
+        gpu.compare(side, side).map(drop)
+    }),
+    ("plan and bind", |gpu| {
+        let [q, k, v, out] = [(); 4].map(|()| buffer(gpu, wgpu::BufferUsages::STORAGE));
+        let bindings = Bindings::new().q(q.slice(..)).k(k.slice(..)).v(v.slice(..)).out(out.slice(..));
+        gpu.attention().plan(Spec::new(SHAPE))?.bind(&bindings).map(drop)
+    }),
+    ("read", |gpu| gpu.read::<u32>(&buffer(gpu, wgpu::BufferUsages::COPY_SRC)).map(drop)),
+];
+
+fn buffer(gpu: &Gpu, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    let descriptor = wgpu::BufferDescriptor { label: None, size: 1 << 16, usage, mapped_at_creation: false };
+    gpu.device().create_buffer(&descriptor)
+}
+
+/// Runs something and says how long it took.
+fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    (run(), start.elapsed())
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn a_lost_device_is_told_by_every_call_at_once() {
+    let gpu = gpu();
+    CALLS.iter().for_each(|(name, call)| call(&gpu).unwrap_or_else(|error| panic!("{name}: {error}")));
+    assert!(!gpu.is_lost());
+    gpu.device().destroy();
+    assert!(gpu.is_lost());
+    for _ in 0..2 {
+        for (name, call) in CALLS {
+            let (called, took) = timed(|| call(&gpu));
+            assert!(matches!(called, Err(Error::Lost { .. })), "{name}: {called:?}");
+            assert!(took < Duration::from_secs(1), "{name}: {took:?}");
+        }
+    }
+    let anew = self::gpu();
+    CALLS.iter().for_each(|(name, call)| call(&anew).unwrap_or_else(|error| panic!("{name}: {error}")));
+}
+
+/// Threads in the middle of every kind of call, again and again.
+#[test]
+#[ignore = "needs an adapter"]
+fn a_device_lost_while_threads_run_is_an_error_in_each() {
+    let mut slowest = Duration::ZERO;
+    for round in 0..12 {
+        let gpu = gpu();
+        thread::scope(|scope| {
+            let until_lost = |n: usize| {
+                let gpu = &gpu;
+                move || {
+                    (0..).find_map(|call| CALLS[(n + call) % CALLS.len()].1(gpu).err()).expect("it is lost in the end")
+                }
+            };
+            let threads: Vec<_> = (0..4).map(|n| scope.spawn(until_lost(n))).collect();
+            thread::sleep(Duration::from_millis(20 + 15 * round));
+            gpu.device().destroy();
+            let lost = Instant::now();
+            for thread in threads {
+                let error = thread.join().expect("no panic");
+                assert!(matches!(error, Error::Lost { .. }), "round {round}: {error}");
+            }
+            slowest = slowest.max(lost.elapsed());
+        });
+    }
+    println!("the last thread knew after {slowest:?} at most");
+    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+}
+
+/// A device that is too slow for the caller's patience; the next call works.
+#[test]
+#[ignore = "needs an adapter"]
+fn a_wait_ends_when_the_caller_says() {
+    let shape = Shape { q_len: 2048, kv_len: 2048, head_dim: 128, ..SHAPE };
+    let ([q, k, v], spec) = (values(&shape), Spec::new(shape));
+    let gpu = gpu();
+    let inputs = Inputs::new(&q, &k, &v);
+    gpu.run(&spec, &inputs).expect("ten minutes are enough");
+    let gpu = gpu.with_timeout(Duration::from_micros(1));
+    let (called, took) = timed(|| gpu.run(&spec, &inputs).map(drop));
+    if called.is_ok() && submits_and_waits(&gpu, &spec) {
+        println!("left out: this driver is done before a submission returns, so nothing is waited for");
+    } else {
+        assert_eq!(called, Err(Error::Timeout { seconds: 1e-6 }), "after {took:?}");
+    }
+    run(&gpu.with_timeout(Duration::from_secs(60))).expect("the device is still there");
+}
+
+/// Whether most of the time that work takes is spent in its submission.
+fn submits_and_waits(gpu: &Gpu, spec: &Spec) -> bool {
+    let plan = gpu.attention().plan(spec).expect("it ran");
+    let made = |bytes: u64| {
+        let (size, usage) = (bytes, wgpu::BufferUsages::STORAGE);
+        gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+    };
+    let buffers: Vec<_> = plan.views().map(|view| (view.tensor, made(view.bytes().expect("it ran")))).collect();
+    let bindings = buffers.iter().fold(Bindings::new(), |all, (tensor, buffer)| all.set(*tensor, buffer.slice(..)));
+    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    plan.encode(&mut encoder, &bindings).expect("it ran");
+    let commands = encoder.finish();
+    let ((), submitted) = timed(|| drop(gpu.queue().submit([commands])));
+    let (_, waited) = timed(|| gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("waiting"));
+    submitted > waited
+}
+
+/// With a budget of one hundredth of the device's memory that is used up, wgpu refuses whatever takes memory.
+#[test]
+#[ignore = "needs an adapter"]
+fn no_memory_is_an_error() {
+    let memory_budget_thresholds =
+        wgpu::MemoryBudgetThresholds { for_resource_creation: Some(1), for_device_loss: None };
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { memory_budget_thresholds, ..descriptor });
+    let gpu = pollster::block_on(async {
+        let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.expect("an adapter");
+        let device = adapter.request_device(&wgpu::DeviceDescriptor::default()).await;
+        device.map(|(device, queue)| Gpu::from_device(device, queue)).expect("a device")
+    });
+    let takes_more = || {
+        let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let (size, usage) = (64 << 20, wgpu::BufferUsages::STORAGE);
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        let buffer = gpu.device().create_buffer(&descriptor);
+        pollster::block_on(scope.pop()).is_none().then_some(buffer)
+    };
+    // 4 GiB are a hundredth of what any device here has.
+    let held: Vec<_> = (0..64).map_while(|_| takes_more()).collect();
+    if held.len() == 64 {
+        return println!("left out: this backend keeps no budget");
+    }
+    let error = run(&gpu).expect_err("nothing is left");
+    assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+    drop(held);
+    gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
+    run(&gpu).expect("there is room again");
+}
+
+#[test]
+#[ignore = "needs an adapter"]
+fn buffers_that_cannot_be_used_are_refused() {
+    let gpu = gpu();
+    let plan = gpu.attention().plan(Spec::new(SHAPE)).expect("a legal spec");
+    let made = |()| buffer(&gpu, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
+    let [q, k, v, out] = [(); 4].map(made);
+    let bind = || plan.bind(&Bindings::new().q(q.slice(..)).k(k.slice(..)).v(v.slice(..)).out(out.slice(..))).map(drop);
+    assert_eq!(bind(), Ok(()));
+    k.destroy();
+    for refused in [bind(), gpu.read::<u32>(&k).map(drop)] {
+        assert!(matches!(&refused, Err(Error::Device { because, .. }) if because.contains("destroyed")), "{refused:?}");
+    }
+    let mapped = buffer(&gpu, wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::MAP_WRITE);
+    mapped.map_async(wgpu::MapMode::Write, .., drop);
+    gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
+    let refused = gpu.read::<u32>(&mapped);
+    assert!(matches!(&refused, Err(Error::Device { because, .. }) if because.contains("mapped")), "{refused:?}");
+    assert!(!gpu.is_lost());
+    run(&gpu).expect("the device is unharmed");
+}
+
+fn count(counter: &AtomicUsize) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Handlers of a caller hear of the caller's own errors, of the loss of the device, and of nothing that this crate met.
+#[test]
+#[ignore = "needs an adapter"]
+fn a_callers_device_keeps_its_handlers() {
+    let adapter = pollster::block_on(Gpu::adapter(wgpu::PowerPreference::HighPerformance)).expect("an adapter");
+    let device = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()));
+    let (device, queue) = device.expect("WebGPU's limits");
+    let (errors, losses) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let heard = || (errors.load(Ordering::Relaxed), losses.load(Ordering::Relaxed));
+    let counter = errors.clone();
+    device.on_uncaptured_error(Arc::new(move |_| count(&counter)));
+    let counter = losses.clone();
+    device.set_device_lost_callback(move |_, _| count(&counter));
+    let gpu = Gpu::from_device(device.clone(), queue);
+    let attention = Attention::new(&device);
+    run(&gpu).expect("it runs");
+    let destroyed = buffer(&gpu, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
+    destroyed.destroy();
+    let plan = attention.plan(Spec::new(SHAPE)).expect("a legal spec");
+    let all = Bindings::new().q(destroyed.slice(..)).k(destroyed.slice(..));
+    plan.bind(&all.v(destroyed.slice(..)).out(destroyed.slice(..))).expect_err("it is destroyed");
+    gpu.read::<u32>(&destroyed).expect_err("it is destroyed");
+    assert_eq!(heard(), (0, 0));
+    // A buffer that is larger than any may be: the caller's own mistake.
+    let size = device.limits().max_buffer_size + 4;
+    let usage = wgpu::BufferUsages::STORAGE;
+    drop(device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false }));
+    assert_eq!(heard(), (1, 0));
+    device.destroy();
+    run(&gpu).expect_err("it is lost");
+    device.poll(wgpu::PollType::Poll).ok();
+    assert_eq!(heard(), (1, 1));
+}
