@@ -1,10 +1,10 @@
-//! Devices in trouble: lost before, between and during calls, out of memory, too slow, with buffers that are destroyed or mapped. Each
+//! Devices in trouble: lost before, between and during calls, too slow, with buffers that are destroyed or mapped. Each
 //! is an error that can be matched on, soon; nothing panics, and a caller's device keeps its handlers.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -46,10 +46,11 @@ const CALLS: [(&str, Call); 5] = [
         let side = (&spec, &Inputs::without_values(&q, &k));
         gpu.compare(side, side).map(drop)
     }),
-    ("plan and bind", |gpu| {
-        let [q, k, v, out] = [(); 4].map(|()| buffer(gpu, wgpu::BufferUsages::STORAGE));
-        let bindings = Bindings::new().q(q.slice(..)).k(k.slice(..)).v(v.slice(..)).out(out.slice(..));
-        gpu.attention().plan(Spec::new(SHAPE))?.bind(&bindings).map(drop)
+    ("plan", |gpu| {
+        // A plan that is kept is given out again, whatever became of the device.
+        static ROWS: AtomicU32 = AtomicU32::new(100);
+        let q_len = ROWS.fetch_add(1, Ordering::Relaxed);
+        gpu.attention().plan(Spec::new(Shape { q_len, ..SHAPE })).map(drop)
     }),
     ("read", |gpu| gpu.read::<u32>(&buffer(gpu, wgpu::BufferUsages::COPY_SRC)).map(drop)),
 ];
@@ -124,16 +125,16 @@ fn a_wait_ends_when_the_caller_says() {
     gpu.run(&spec, &inputs).expect("ten minutes are enough");
     let gpu = gpu.with_timeout(Duration::from_micros(1));
     let (called, took) = timed(|| gpu.run(&spec, &inputs).map(drop));
-    if called.is_ok() && submits_and_waits(&gpu, &spec) {
-        println!("left out: this driver is done before a submission returns, so nothing is waited for");
+    if called.is_ok() && !ends_waits(&gpu, &spec) {
+        println!("left out: this driver ends no wait early");
     } else {
         assert_eq!(called, Err(Error::Timeout { seconds: 1e-6 }), "after {took:?}");
     }
     run(&gpu.with_timeout(Duration::from_secs(60))).expect("the device is still there");
 }
 
-/// Whether most of the time that work takes is spent in its submission.
-fn submits_and_waits(gpu: &Gpu, spec: &Spec) -> bool {
+/// Whether the driver itself ends a wait for such work when it should.
+fn ends_waits(gpu: &Gpu, spec: &Spec) -> bool {
     let plan = gpu.attention().plan(spec).expect("it ran");
     let made = |bytes: u64| {
         let (size, usage) = (bytes, wgpu::BufferUsages::STORAGE);
@@ -143,42 +144,11 @@ fn submits_and_waits(gpu: &Gpu, spec: &Spec) -> bool {
     let bindings = buffers.iter().fold(Bindings::new(), |all, (tensor, buffer)| all.set(*tensor, buffer.slice(..)));
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     plan.encode(&mut encoder, &bindings).expect("it ran");
-    let commands = encoder.finish();
-    let ((), submitted) = timed(|| drop(gpu.queue().submit([commands])));
-    let (_, waited) = timed(|| gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("waiting"));
-    submitted > waited
-}
-
-/// With a budget of one hundredth of the device's memory that is used up, wgpu refuses whatever takes memory.
-#[test]
-#[ignore = "needs an adapter"]
-fn no_memory_is_an_error() {
-    let memory_budget_thresholds =
-        wgpu::MemoryBudgetThresholds { for_resource_creation: Some(1), for_device_loss: None };
-    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { memory_budget_thresholds, ..descriptor });
-    let gpu = pollster::block_on(async {
-        let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.expect("an adapter");
-        let device = adapter.request_device(&wgpu::DeviceDescriptor::default()).await;
-        device.map(|(device, queue)| Gpu::from_device(device, queue)).expect("a device")
-    });
-    let takes_more = || {
-        let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let (size, usage) = (64 << 20, wgpu::BufferUsages::STORAGE);
-        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
-        let buffer = gpu.device().create_buffer(&descriptor);
-        pollster::block_on(scope.pop()).is_none().then_some(buffer)
-    };
-    // 4 GiB are a hundredth of what any device here has.
-    let held: Vec<_> = (0..64).map_while(|_| takes_more()).collect();
-    if held.len() == 64 {
-        return println!("left out: this backend keeps no budget");
-    }
-    let error = run(&gpu).expect_err("nothing is left");
-    assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
-    drop(held);
+    gpu.queue().submit([encoder.finish()]);
+    let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_micros(1)) };
+    let ended = matches!(gpu.device().poll(wait), Err(wgpu::PollError::Timeout));
     gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("waiting");
-    run(&gpu).expect("there is room again");
+    ended
 }
 
 #[test]

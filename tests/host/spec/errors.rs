@@ -178,12 +178,13 @@ const CASES: &[Case] = &[
          (package mesa-vulkan-drivers on Debian, Ubuntu and Fedora, vulkan-swrast on Arch). Looked for: ...",
     ),
     (variant!(Device), || unbound(&all().v(BUFFERS[7].slice(..))), "the device refused a bind group: ..."),
-    // Both are really provoked where there is a device, in tests/device/trouble.rs.
+    // No software driver runs out of memory on demand: with wgpu's budgets none makes a device, and limits on addresses are not seen.
     (
         variant!(OutOfMemory),
         || Error::OutOfMemory { what: "q", because: "...".into() },
         "the device is out of memory for q: ...",
     ),
+    // Really provoked in tests/device/trouble.rs, on drivers that end a wait.
     (variant!(Timeout), || Error::Timeout { seconds: 0.5 }, "the device did not finish within 0.5 s"),
     (variant!(Lost), lost, "the device was lost: ..."),
     (
