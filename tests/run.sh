@@ -40,6 +40,8 @@ END
 say() { printf '\n== %s\n' "$*"; }
 die() { say "failed after $SECONDS s: $*"; exit 1; }
 has() { command -v "$1" >/dev/null; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+within() { if has timeout; then timeout "$@"; else perl -e 'alarm shift; exec @ARGV' "$@"; fi; } # SECONDS COMMAND: macOS has no timeout
 run() { echo "-- $*"; "$@"; }
 
 LEFT_OUT=77
@@ -71,16 +73,14 @@ take() { # LINE WHY: and hold the tests to that adapter, should there be several
 }
 
 install_system() {
-  local sudo=()
   [ "$(uname -s)" = Linux ] || return 1
-  if [ "$(id -u)" != 0 ]; then sudo=(sudo); fi
   say "installing the Vulkan loader and Mesa's drivers"
   if has apt-get; then
-    "${sudo[@]}" apt-get -qq update # one bad source of many makes this fail; the install may work all the same
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+    as_root apt-get -qq update # one bad source of many makes this fail; the install may work all the same
+    as_root env DEBIAN_FRONTEND=noninteractive \
       apt-get -qq install -y --no-install-recommends libvulkan1 mesa-vulkan-drivers
-  elif has dnf; then "${sudo[@]}" dnf install -y vulkan-loader mesa-vulkan-drivers
-  elif has pacman; then "${sudo[@]}" pacman -Sy --needed --noconfirm vulkan-icd-loader vulkan-swrast
+  elif has dnf; then as_root dnf install -y vulkan-loader mesa-vulkan-drivers
+  elif has pacman; then as_root pacman -Sy --needed --noconfirm vulkan-icd-loader vulkan-swrast
   else say "no apt, dnf or pacman: install a Vulkan loader and driver by hand (Mesa's lavapipe will do)" && return 1; fi
 }
 
@@ -166,17 +166,16 @@ choose_driver() {
 
 # What some tests need and can do without: a browser for the page, a real model. Their lines say what there is.
 find_browser() {
-  local name sudo=()
-  if [ "$(id -u)" != 0 ]; then sudo=(sudo -n); fi
+  local name
   for name in chromium chromium-browser google-chrome google-chrome-stable; do
-    if has "$name" && timeout 60 "$name" --headless=new --no-sandbox --disable-gpu --dump-dom about:blank >/dev/null 2>&1; then
+    if has "$name" && within 60 "$name" --headless=new --no-sandbox --disable-gpu --dump-dom about:blank >/dev/null 2>&1; then
       WGPU_ATTENTION_BROWSER=$(command -v "$name") && export WGPU_ATTENTION_BROWSER
       say "browser: $WGPU_ATTENTION_BROWSER"
       return
     fi
   done
-  [ -z "${1:-}" ] && has apt-get && say "installing a browser" &&
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null &&
+  [ -z "${1:-}" ] && has apt-get && { [ "$(id -u)" = 0 ] || sudo -n true; } && say "installing a browser" &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null &&
     find_browser again || say "no browser works here: the page is not opened"
 }
 find_model() {
@@ -201,7 +200,7 @@ step_format() { run cargo fmt --all --check; }
 step_lint() { run cargo clippy --release --workspace --all-targets --all-features -- -D warnings; }
 step_plain() { run cargo check --release --package wgpu-attention --no-default-features --lib; }
 step_wasm() {
-  rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null | xargs test -d ||
+  [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)" ] ||
     left_out "no standard library for wasm32-unknown-unknown here: the browser's build is left to CI" || return
   run cargo check --package wgpu-attention --target wasm32-unknown-unknown --lib
 }
@@ -251,20 +250,19 @@ remember() { # NAME SECONDS
 }
 
 run_steps() {
-  local list line name seconds what n=0 start status
-  mapfile -t list < <(steps)
-  for line in "${list[@]}"; do
-    read -r name seconds what <<<"$line"
+  local all name seconds what n=0 start status
+  all=$(steps | grep -c .)
+  while read -r name seconds what <&3; do # not from 0, which the steps may read
     n=$((n + 1)) start=$SECONDS status=0
     if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
-    say "step $n of ${#list[@]}, $name: $what ($(expected "$name" "$seconds"))"
+    say "step $n of $all, $name: $what ($(expected "$name" "$seconds"))"
     "step_$name" || status=$?
     case $status in
     0) echo "-- $name: $((SECONDS - start)) s" && remember "$name" $((SECONDS - start)) ;;
     "$LEFT_OUT") ;;
     *) die "step $n, $name. It alone again: bash tests/run.sh $([ $n -gt 9 ] && echo 'driver ')$name" ;;
     esac
-  done
+  done 3< <(steps)
 }
 
 if [ "${1:-}" = --list ]; then steps; exit; fi
