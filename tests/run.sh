@@ -129,7 +129,9 @@ try_gpu() {
   take "$(first 'DiscreteGpu|IntegratedGpu|VirtualGpu')" "a GPU answers"
 }
 try_recent() {
-  [[ $(first 'Cpu|Other') =~ Mesa\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= 25)) || return 1
+  local version
+  version=$(first 'Cpu|Other' | sed -nE 's/.*Mesa ([0-9]+).*/\1/p')
+  [ "${version:-0}" -ge 25 ] || return 1
   take "$(first 'Cpu|Other')" "no GPU answers, and the system's Mesa is recent"
 }
 try_newer() {
