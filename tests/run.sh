@@ -14,6 +14,7 @@
 #   WGPU_ATTENTION_DRIVER=system   the system's software driver, however old; installed if it is missing
 #   WGPU_ATTENTION_DRIVER=newer    the newer Mesa under target/mesa (remove that folder to fetch it afresh)
 #   WGPU_ADAPTER_NAME, WGPU_BACKEND, VK_DRIVER_FILES   without the above, what these say is taken
+#   GALLIVM_PERF=                  lets Mesa's software driver optimise, which takes longer
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec 2>&1 # one stream, so that logs keep the order of events
@@ -69,6 +70,9 @@ take() { # LINE WHY: and hold the tests to that adapter, should there be several
   local backend type name info asked=${WGPU_ATTENTION_DRIVER:+as asked}
   IFS=$'\t' read -r backend type name info <<<"$1" && [ -n "$name" ] || return 1
   export WGPU_ADAPTER_NAME=$name
+  # On Mesa's software driver most of the time goes into LLVM. Without its optimiser a text compiles in 30 to 80% of the time; it then
+  # takes up to twice as long to run, which is little here. The driver keeps what it compiled either way apart.
+  case $name in llvmpipe*) export GALLIVM_PERF=${GALLIVM_PERF-nopt} ;; esac
   say "driver: $name, $info ($backend, $type): ${asked:-$2}"
 }
 
