@@ -38,6 +38,9 @@
 //!
 //! The crate uses wgpu 30, which [`wgpu`](mod@wgpu) re-exports. The forward pass is complete; gradients are not there yet.
 
+// On docs.rs, which builds with a nightly compiler, items say which feature they need.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 /// Recipes.
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/guide.md")]

@@ -14,6 +14,7 @@
 #   WGPU_ATTENTION_DRIVER=system   the system's software driver, however old; installed if it is missing
 #   WGPU_ATTENTION_DRIVER=newer    the newer Mesa under target/mesa (remove that folder to fetch it afresh)
 #   WGPU_ADAPTER_NAME, WGPU_BACKEND, VK_DRIVER_FILES   without the above, what these say is taken
+#   GALLIVM_PERF=                  lets Mesa's software driver optimise, which takes longer
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec 2>&1 # one stream, so that logs keep the order of events
@@ -40,6 +41,8 @@ END
 say() { printf '\n== %s\n' "$*"; }
 die() { say "failed after $SECONDS s: $*"; exit 1; }
 has() { command -v "$1" >/dev/null; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+within() { if has timeout; then timeout "$@"; else perl -e 'alarm shift; exec @ARGV' "$@"; fi; } # SECONDS COMMAND: macOS has no timeout
 run() { echo "-- $*"; "$@"; }
 
 LEFT_OUT=77
@@ -67,20 +70,21 @@ take() { # LINE WHY: and hold the tests to that adapter, should there be several
   local backend type name info asked=${WGPU_ATTENTION_DRIVER:+as asked}
   IFS=$'\t' read -r backend type name info <<<"$1" && [ -n "$name" ] || return 1
   export WGPU_ADAPTER_NAME=$name
+  # On Mesa's software driver most of the time goes into LLVM. Without its optimiser a text compiles in 30 to 80% of the time; it then
+  # takes up to twice as long to run, which is little here. The driver keeps what it compiled either way apart.
+  case $name in llvmpipe*) export GALLIVM_PERF=${GALLIVM_PERF-nopt} ;; esac
   say "driver: $name, $info ($backend, $type): ${asked:-$2}"
 }
 
 install_system() {
-  local sudo=()
   [ "$(uname -s)" = Linux ] || return 1
-  if [ "$(id -u)" != 0 ]; then sudo=(sudo); fi
   say "installing the Vulkan loader and Mesa's drivers"
   if has apt-get; then
-    "${sudo[@]}" apt-get -qq update # one bad source of many makes this fail; the install may work all the same
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+    as_root apt-get -qq update # one bad source of many makes this fail; the install may work all the same
+    as_root env DEBIAN_FRONTEND=noninteractive \
       apt-get -qq install -y --no-install-recommends libvulkan1 mesa-vulkan-drivers
-  elif has dnf; then "${sudo[@]}" dnf install -y vulkan-loader mesa-vulkan-drivers
-  elif has pacman; then "${sudo[@]}" pacman -Sy --needed --noconfirm vulkan-icd-loader vulkan-swrast
+  elif has dnf; then as_root dnf install -y vulkan-loader mesa-vulkan-drivers
+  elif has pacman; then as_root pacman -Sy --needed --noconfirm vulkan-icd-loader vulkan-swrast
   else say "no apt, dnf or pacman: install a Vulkan loader and driver by hand (Mesa's lavapipe will do)" && return 1; fi
 }
 
@@ -129,7 +133,9 @@ try_gpu() {
   take "$(first 'DiscreteGpu|IntegratedGpu|VirtualGpu')" "a GPU answers"
 }
 try_recent() {
-  [[ $(first 'Cpu|Other') =~ Mesa\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= 25)) || return 1
+  local version
+  version=$(first 'Cpu|Other' | sed -nE 's/.*Mesa ([0-9]+).*/\1/p')
+  [ "${version:-0}" -ge 25 ] || return 1
   take "$(first 'Cpu|Other')" "no GPU answers, and the system's Mesa is recent"
 }
 try_newer() {
@@ -166,17 +172,16 @@ choose_driver() {
 
 # What some tests need and can do without: a browser for the page, a real model. Their lines say what there is.
 find_browser() {
-  local name sudo=()
-  if [ "$(id -u)" != 0 ]; then sudo=(sudo -n); fi
+  local name
   for name in chromium chromium-browser google-chrome google-chrome-stable; do
-    if has "$name" && timeout 60 "$name" --headless=new --no-sandbox --disable-gpu --dump-dom about:blank >/dev/null 2>&1; then
+    if has "$name" && within 60 "$name" --headless=new --no-sandbox --disable-gpu --dump-dom about:blank >/dev/null 2>&1; then
       WGPU_ATTENTION_BROWSER=$(command -v "$name") && export WGPU_ATTENTION_BROWSER
       say "browser: $WGPU_ATTENTION_BROWSER"
       return
     fi
   done
-  [ -z "${1:-}" ] && has apt-get && say "installing a browser" &&
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null &&
+  [ -z "${1:-}" ] && has apt-get && { [ "$(id -u)" = 0 ] || sudo -n true; } && say "installing a browser" &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null &&
     find_browser again || say "no browser works here: the page is not opened"
 }
 find_model() {
@@ -201,7 +206,7 @@ step_format() { run cargo fmt --all --check; }
 step_lint() { run cargo clippy --release --workspace --all-targets --all-features -- -D warnings; }
 step_plain() { run cargo check --release --package wgpu-attention --no-default-features --lib; }
 step_wasm() {
-  rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null | xargs test -d ||
+  [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)" ] ||
     left_out "no standard library for wasm32-unknown-unknown here: the browser's build is left to CI" || return
   run cargo check --package wgpu-attention --target wasm32-unknown-unknown --lib
 }
@@ -251,20 +256,19 @@ remember() { # NAME SECONDS
 }
 
 run_steps() {
-  local list line name seconds what n=0 start status
-  mapfile -t list < <(steps)
-  for line in "${list[@]}"; do
-    read -r name seconds what <<<"$line"
+  local all name seconds what n=0 start status
+  all=$(steps | grep -c .)
+  while read -r name seconds what <&3; do # not from 0, which the steps may read
     n=$((n + 1)) start=$SECONDS status=0
     if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
-    say "step $n of ${#list[@]}, $name: $what ($(expected "$name" "$seconds"))"
+    say "step $n of $all, $name: $what ($(expected "$name" "$seconds"))"
     "step_$name" || status=$?
     case $status in
     0) echo "-- $name: $((SECONDS - start)) s" && remember "$name" $((SECONDS - start)) ;;
     "$LEFT_OUT") ;;
     *) die "step $n, $name. It alone again: bash tests/run.sh $([ $n -gt 9 ] && echo 'driver ')$name" ;;
     esac
-  done
+  done 3< <(steps)
 }
 
 if [ "${1:-}" = --list ]; then steps; exit; fi

@@ -12,6 +12,7 @@ mod examples;
 mod explain;
 mod gpu_day;
 mod harness;
+mod links;
 mod memory;
 mod noop;
 #[path = "../support/numbers.rs"]

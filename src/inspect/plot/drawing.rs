@@ -4,11 +4,14 @@ use std::sync::LazyLock;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use colorous::{Color, GREYS, VIRIDIS};
+use read_fonts::{
+    FontRef, ReadError, TableProvider,
+    tables::{cmap::Cmap, hmtx::Hmtx},
+};
 use svg::{
     Document, Node,
     node::element::{Element, Group, Rectangle, Text},
 };
-use ttf_parser::Face;
 
 use crate::error::Error;
 
@@ -22,15 +25,32 @@ pub(super) const GAP: f32 = 8.0;
 const ABOVE: f32 = 0.76;
 const BELOW: f32 = 0.24;
 
-/// The font whose letters are measured; `None` if it cannot be read.
-static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(dejavu::sans::regular(), 0).ok());
+/// The widths of the font's letters; `None` if it cannot be read.
+static WIDTHS: LazyLock<Option<Widths<'static>>> = LazyLock::new(|| Widths::of(dejavu::sans::regular()).ok());
+
+struct Widths<'a> {
+    glyphs: Cmap<'a>,
+    advances: Hmtx<'a>,
+    em: f32,
+}
+
+impl<'a> Widths<'a> {
+    fn of(font: &'a [u8]) -> Result<Self, ReadError> {
+        let font = FontRef::new(font)?;
+        Ok(Self { glyphs: font.cmap()?, advances: font.hmtx()?, em: font.head()?.units_per_em().into() })
+    }
+
+    /// Of a letter of size 1; `None` if the font lacks it.
+    fn width(&self, letter: char) -> Option<f32> {
+        let advance = self.advances.advance(self.glyphs.map_codepoint(letter)?)?;
+        Some(f32::from(advance) / self.em)
+    }
+}
 
 /// How long a text of size 1 is. A letter that the font lacks counts as a square.
 fn length(text: &str) -> f32 {
-    let Some(face) = &*FACE else { return 0.6 * text.chars().count() as f32 };
-    let em = face.units_per_em();
-    let advance = |letter| face.glyph_hor_advance(face.glyph_index(letter)?);
-    text.chars().map(|letter| f32::from(advance(letter).unwrap_or(em)) / f32::from(em)).sum()
+    let Some(widths) = &*WIDTHS else { return 0.6 * text.chars().count() as f32 };
+    text.chars().map(|letter| widths.width(letter).unwrap_or(1.0)).sum()
 }
 
 /// A box around something drawn.
