@@ -104,10 +104,11 @@ impl Pipelines {
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source };
         match checks {
             Checks::All => self.device.create_shader_module(descriptor),
-            // SAFETY: the text comes from this crate's own files alone, or its host file had asked for checks. Every loop has a bound that is a constant, a length in the
-            // parameters, or a length read on the device and cut to one of those; every storage index is below the extent that
-            // binding has checked; every workgroup index is below its array's constant size. tests/device runs every kernel in
-            // both modes and compares.
+            // SAFETY: the text comes from this crate's own files alone, or its host file had asked for checks. Every loop has a bound
+            // that is a constant, a length in the parameters, or a length read on the device and cut to one of those. Every index is
+            // below the length of what it indexes: a constant for arrays of functions and workgroups; for tensors the extent that
+            // binding has checked, whatever the device reads. tests/device/indexes.rs compares every index of every kernel with that
+            // length, on ordinary data and on hostile; tests/device/oracle.rs runs every kernel in both modes.
             Checks::None => unsafe {
                 self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
             },
