@@ -1,0 +1,69 @@
+//! Runs a target on random inputs for a while.
+
+use std::{
+    fmt::Debug,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use proptest::{
+    strategy::Strategy,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+
+use crate::memory;
+
+/// What one input may take.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// One target at a time, so that none is slow because of another.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |value| {
+        value.parse().unwrap_or_else(|_| panic!("{variable} is {value:?}, not a number"))
+    })
+}
+
+/// Calls `test` on values of a strategy for a while. Each call ends within a second and holds at most as many bytes as `bytes` says of its
+/// input.
+pub(crate) fn fuzz<V: Debug + Clone>(
+    target: &str,
+    inputs: impl Strategy<Value = V>,
+    bytes: impl Fn(&V) -> usize,
+    test: impl Fn(&V),
+) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let seed: Vec<u8> = number("WGPU_ATTENTION_FUZZ_SEED", 0).to_le_bytes().repeat(4);
+    let config = Config { cases: 16, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    let end = Instant::now() + Duration::from_secs(number("WGPU_ATTENTION_FUZZ_SECONDS", 1));
+    let (count, slowest) = (std::cell::Cell::new(0_u64), std::cell::Cell::new((Duration::ZERO, 0)));
+    while Instant::now() < end {
+        // A runner that has had its cases is done.
+        runner = TestRunner::new_with_rng(runner.config().clone(), runner.new_rng());
+        let run = runner.run(&inputs, |input| {
+            count.set(count.get() + 1);
+            memory::INPUT.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&format!("{target}: {input:?}\n"));
+            let (mut time, most) = timed(&input, &test);
+            if time > LONGEST {
+                time = time.min(timed(&input, &test).0); // other programs may have had the processor
+            }
+            slowest.set((slowest.get().0.max(time), slowest.get().1.max(most)));
+            assert!(time <= LONGEST, "it takes {time:?}");
+            assert!(most <= bytes(&input), "it holds {most} bytes, where {} will do", bytes(&input));
+            Ok(())
+        });
+        if let Err(failure) = run {
+            panic!("{target}: {failure}");
+        }
+    }
+    let (time, most) = slowest.get();
+    println!("{target}: {} inputs, the slowest {time:?}, the largest {most} bytes", count.get());
+}
+
+fn timed<V>(input: &V, test: &impl Fn(&V)) -> (Duration, usize) {
+    let start = Instant::now();
+    let ((), most) = memory::most_during(|| test(input));
+    (start.elapsed(), most)
+}
