@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Debug,
+    str::FromStr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,10 +20,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// One target at a time, so that none is slow because of another.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |value| {
-        value.parse().unwrap_or_else(|_| panic!("{variable} is {value:?}, not a number"))
-    })
+/// A variable of the environment, or what it is where it is not set.
+fn variable<T: FromStr>(name: &str, default: T) -> T {
+    let Ok(value) = std::env::var(name) else { return default };
+    value.parse().unwrap_or_else(|_| panic!("{name} is {value:?}, not a number"))
 }
 
 /// Calls `test` on values of a strategy for a while. Each call ends within a second and holds at most as many bytes as `bytes` says of its
@@ -34,10 +35,10 @@ pub(crate) fn fuzz<V: Debug + Clone>(
     test: impl Fn(&V),
 ) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let seed: Vec<u8> = number("WGPU_ATTENTION_FUZZ_SEED", 0).to_le_bytes().repeat(4);
+    let seed: Vec<u8> = variable("WGPU_ATTENTION_FUZZ_SEED", 0_u64).to_le_bytes().repeat(4);
     let config = Config { cases: 16, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
-    let end = Instant::now() + Duration::from_secs(number("WGPU_ATTENTION_FUZZ_SECONDS", 1));
+    let end = Instant::now() + Duration::from_secs_f64(variable("WGPU_ATTENTION_FUZZ_SECONDS", 0.3));
     let (count, slowest) = (std::cell::Cell::new(0_u64), std::cell::Cell::new((Duration::ZERO, 0)));
     while Instant::now() < end {
         // A runner that has had its cases is done.

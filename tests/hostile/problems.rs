@@ -191,7 +191,7 @@ pub(crate) fn spec() -> impl Strategy<Value = Spec> {
     })
 }
 
-fn measures() -> impl Strategy<Value = Problem> {
+pub(crate) fn measures() -> impl Strategy<Value = Measures> {
     let small = || prop_oneof![2 => Just(0_u32), 2 => 1_u32..=64, 1 => size()];
     let map = (prop_oneof![1_u32..=9, size()], prop_oneof![1_u32..=9, size()], any::<[bool; 2]>());
     (spec(), any::<[bool; 2]>(), small(), small(), prop::option::of(map)).prop_map(
@@ -203,7 +203,7 @@ fn measures() -> impl Strategy<Value = Problem> {
                 let of = if each { MapOf::EachHead } else { MapOf::AllHeads };
                 measures = measures.map(rows, columns, if sum { Pool::Sum } else { Pool::Max }, of);
             }
-            measures.into()
+            measures
         },
     )
 }
@@ -273,5 +273,5 @@ fn others() -> impl Strategy<Value = Problem> {
 }
 
 pub(crate) fn problem() -> BoxedStrategy<Problem> {
-    prop_oneof![5 => spec().prop_map(Problem::from), 3 => measures(), 2 => layers(), 2 => others()].boxed()
+    prop_oneof![5 => spec().prop_map(Problem::from), 3 => measures().prop_map(Problem::from), 2 => layers(), 2 => others()].boxed()
 }
