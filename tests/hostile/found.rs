@@ -127,3 +127,14 @@ fn inputs_are_checked_before_they_are_read() {
         .v_layout(NOWHERE);
     assert_eq!(Inputs::new(&[1.0], &[1.0], &[]).check(spec), Err(Error::Input { name: "v", got: 0, needs: 1 }));
 }
+
+/// A block for each of 2^29 sequences: to count their tiles one by one took minutes.
+#[test]
+fn many_sequences_are_explained_at_once() {
+    let attention = wgpu_attention::Attention::new(&device::noop((1 << 31) - 4).0);
+    let spec = Spec::new(Shape { kv_len: 4, q_len: 5, ..ONE }).packed(1 << 28);
+    let start = std::time::Instant::now();
+    let said = attention.plan(spec).expect("it has a workspace of 2 GiB").explain().to_string();
+    assert!(said.contains("268435456 packed sequences"), "{said}");
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
