@@ -102,10 +102,10 @@ fn cases() {
         |_| 8 * (64 << 20),
         |(file, changes)| {
             let bytes = changed(&files[*file], changes, true);
-            if let Ok(case) = Case::parse(&bytes) {
-                if !case.slow {
-                    drop(case.run(&gpu));
-                }
+            if let Ok(case) = Case::parse(&bytes)
+                && !case.slow
+            {
+                drop(case.run(&gpu));
             }
         },
     );
@@ -168,6 +168,24 @@ fn models() {
             drop(folders[*folder].changed(*file, changes).load(&gpu, &noise));
         },
     );
+}
+
+#[test]
+fn models_that_lie_are_refused_with_the_reason() {
+    let (gpu, noise) = (gpu(), read("models/noise.png"));
+    let refusal = |name, file: usize, change: fn(String) -> String| {
+        let mut folder = Folder::of(name);
+        folder.files[file] = change(String::from_utf8(folder.files[file].clone()).expect("it is text")).into_bytes();
+        folder.load(&gpu, &noise).expect_err("it must be refused").to_string()
+    };
+    let long = refusal("bert", 0, |text| text + &" ".repeat(1 << 20));
+    assert!(long.starts_with("DIR/config.json has 10") && long.ends_with("bytes, above 1048576"), "{long}");
+    // The library panics at it.
+    let broken = refusal("bert", 2, |text| text.replace("\"decoder\": {", "\"decoder\": {,"));
+    assert_eq!(broken, "DIR: it is broken");
+    // Positions are counted from the one after that of the padding token.
+    let padding = refusal("roberta", 0, |text| text.replace("\"pad_token_id\": 1", "\"pad_token_id\": 4294967295"));
+    assert!(padding.ends_with("tokens, the model takes from 1 to 0"), "{padding}");
 }
 
 #[test]

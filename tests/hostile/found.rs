@@ -1,5 +1,7 @@
 //! What random inputs found, each with the smallest one that showed it.
 
+use std::ops::Range;
+
 use wgpu_attention::{
     Caps, DType, Error, Inputs, Layout, MapOf, Measures, Outputs, Pool, Shape, Spec, Tensor,
     inspect::{self, PatchRegions, plot::HeatMap},
@@ -81,7 +83,8 @@ fn regions_of_giant_grids_count_to_the_end() {
 
 #[test]
 fn maps_of_illegal_measures_are_refused() {
-    let backwards = Measures::of(&Spec::new(ONE).only(0..1, 3..2)).map(1, 1, Pool::Sum, MapOf::EachHead);
+    let backwards = Range { start: 3, end: 2 };
+    let backwards = Measures::of(&Spec::new(ONE).only(0..1, backwards)).map(1, 1, Pool::Sum, MapOf::EachHead);
     assert!(HeatMap::pooled(&backwards, &[]).is_err());
 }
 
@@ -128,13 +131,14 @@ fn inputs_are_checked_before_they_are_read() {
     assert_eq!(Inputs::new(&[1.0], &[1.0], &[]).check(spec), Err(Error::Input { name: "v", got: 0, needs: 1 }));
 }
 
-/// A block for each of 2^29 sequences: to count their tiles one by one took minutes.
+/// A block for each of 2^24 sequences and 100 heads: to count their tiles one by one took many seconds.
 #[test]
 fn many_sequences_are_explained_at_once() {
     let attention = wgpu_attention::Attention::new(&device::noop((1 << 31) - 4).0);
-    let spec = Spec::new(Shape { kv_len: 4, q_len: 5, ..ONE }).packed(1 << 28);
+    let shape = Shape { q_heads: 100, kv_heads: 100, kv_len: 4, q_len: 5, head_dim: 512, value_dim: 512, ..ONE };
+    let plan = attention.plan(Spec::new(shape).packed(1 << 24)).expect("its small inputs fit a binding");
     let start = std::time::Instant::now();
-    let said = attention.plan(spec).expect("it has a workspace of 2 GiB").explain().to_string();
-    assert!(said.contains("268435456 packed sequences"), "{said}");
-    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    let said = plan.explain().to_string();
+    assert!(said.contains("16777216 packed sequences"), "{said}");
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }
