@@ -28,7 +28,7 @@ plain        25  the library without any feature
 wasm         45  the library for browsers
 docs         25  the documentation, with warnings as errors
 build       420  the library, all tests and all examples
-host        110  tests that need no device, and the rules of the architecture
+host        130  tests that need no device, hostile input, and the rules of the architecture
 doctests     40  the programs in the documentation
 driver       20  which adapter the tests take
 pictures     40  tests of pictures, and of the page in a browser
@@ -212,7 +212,7 @@ step_wasm() {
 }
 step_docs() { RUSTDOCFLAGS="-D warnings" run cargo doc --release --package wgpu-attention --no-deps --all-features; }
 step_build() { run cargo test --release --workspace --no-run; } # the examples too, the probe among them
-step_host() { run cargo test --release --workspace --test architecture --test host -- --include-ignored; }
+step_host() { run cargo test --release --workspace --test architecture --test host --test hostile -- --include-ignored; }
 step_doctests() { run cargo test --release --workspace --doc && run cargo test --release --workspace --lib; }
 step_driver() { choose_driver; }
 step_pictures() { find_browser; run cargo test --release --workspace --test inspect -- --include-ignored; }

@@ -344,14 +344,18 @@ fn tiles(spec: &Spec, params: &Params, tile: Workgroup, raw: bool) -> (u64, u64)
     };
     let splits = u64::from(params.splits);
     let items = u64::from(params.first).div_ceil(splits)..u64::from(params.end).div_ceil(splits);
+    if spec.has_lengths() || (band == Band::FULL && (raw || spec.grid.is_none())) {
+        // Nothing is known to be skipped: there may be a block for each of 2^29 sequences, too many to look at.
+        return ((items.end - items.start) * all, (items.end - items.start) * all);
+    }
     let blocks = u64::from(params.blocks);
     // Whole heads have the same tiles; what is left of the first and the last is counted block by block.
-    let of_head: Vec<u64> = if blocks <= items.end - items.start { (0..blocks).map(visited).collect() } else { vec![] };
+    let of_head: u64 = if blocks <= items.end - items.start { (0..blocks).map(visited).sum() } else { 0 };
     let (mut at, mut seen) = (items.start, 0);
     while at < items.end {
         if at % blocks == 0 && at + blocks <= items.end {
             let heads = (items.end - at) / blocks;
-            seen += heads * of_head.iter().sum::<u64>();
+            seen += heads * of_head;
             at += heads * blocks;
         } else {
             seen += visited(at % blocks);
@@ -363,13 +367,13 @@ fn tiles(spec: &Spec, params: &Params, tile: Workgroup, raw: bool) -> (u64, u64)
 
 /// The query rows of a block; `None` for one that only packed sequences may need.
 fn rows_of(params: &Params, tile: Workgroup, block: u64) -> Option<Range<u32>> {
-    let n = params.row_end - params.row0;
-    let (first, group) = (block as u32 * tile.rows, if tile.grouped { params.group } else { 1 });
-    let end = (first + tile.rows).min(n * group);
+    let n = u64::from(params.row_end - params.row0);
+    let (first, group) = (block * u64::from(tile.rows), if tile.grouped { params.group } else { 1 });
+    let end = (first + u64::from(tile.rows)).min(n * u64::from(group));
     if first >= end {
         return None;
     }
     let one_head = first / n == (end - 1) / n;
     let (from, to) = if one_head { (first % n, (end - 1) % n + 1) } else { (0, n) };
-    Some(params.row0 + from..params.row0 + to)
+    Some(params.row0 + from as u32..params.row0 + to as u32)
 }

@@ -170,6 +170,7 @@ impl Attention {
             choice
         };
         let program = Program::new(problem, caps, choice)?;
+        check_buffer(Tensor::Workspace, program.workspace_bytes, device)?;
         let mut compiled = Vec::with_capacity(program.kernels.len());
         for kernel in &program.kernels {
             compiled.push(pipelines.get(*kernel).await?);
@@ -188,11 +189,12 @@ impl Attention {
 
 /// No tensor is longer than a buffer can be.
 fn check_buffers(mut views: impl Iterator<Item = View>, device: &wgpu::Device) -> Result<(), Error> {
+    views.try_for_each(|view| check_buffer(view.tensor, view.bytes()?, device))
+}
+
+fn check_buffer(tensor: Tensor, bytes: u64, device: &wgpu::Device) -> Result<(), Error> {
     let max = device.limits().max_buffer_size;
-    views.try_for_each(|view| match view.bytes()? {
-        bytes if bytes > max => Err(Error::BufferLimit { name: view.tensor.name(), bytes, max }),
-        _ => Ok(()),
-    })
+    if bytes > max { Err(Error::BufferLimit { name: tensor.name(), bytes, max }) } else { Ok(()) }
 }
 
 /// One immutable buffer, a slot per step: nothing is written while a caller records.

@@ -79,11 +79,12 @@ impl Gpu {
     ) -> Result<Outputs<f32>, Error> {
         let specs = [weights_of(one.0)?, weights_of(other.0)?];
         check_equal(&specs)?;
-        let parts = parts(&specs[0], WEIGHTS_BYTES);
-        let mut comparison = Comparison::new(self, specs, [one.1, other.1], &parts[0]).await?;
-        for (done, part) in parts.iter().enumerate() {
-            comparison.compare(self, part).await?;
-            progress(Progress { done: done + 1, steps: parts.len() });
+        let cuts = Cuts::of(&specs[0], WEIGHTS_BYTES);
+        let steps = cuts.count();
+        let mut comparison = Comparison::new(self, specs, [one.1, other.1], &cuts.largest()).await?;
+        for (done, part) in cuts.parts().enumerate() {
+            comparison.compare(self, &part).await?;
+            progress(Progress { done: done + 1, steps });
         }
         comparison.read(self).await
     }
@@ -119,18 +120,44 @@ fn check_equal(specs: &[Spec; 2]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whole heads where they fit, else rows of one; none larger than the first.
-fn parts(spec: &Spec, bytes: u64) -> Vec<Part> {
-    let (shape, [heads, rows]) = (spec.shape(), spec.only_or_all());
-    let row = (2 * 4 * u64::from(shape.batch)).saturating_mul(shape.kv_len.into());
-    let most = (bytes / row).clamp(1, u32::MAX.into()) as u32;
-    let of_heads = (most / rows.len() as u32).max(1);
-    let cut = |range: &Range<u32>, len: u32| {
-        let end = range.end;
-        range.clone().step_by(len as usize).map(move |start| start..end.min(start.saturating_add(len)))
-    };
-    let each = |heads: Range<u32>| cut(&rows, most).map(move |rows| [heads.clone(), rows]);
-    cut(&heads, of_heads).flat_map(each).collect()
+/// Heads and rows in parts: whole heads where they fit, else rows of one. There may be more parts than memory could list.
+struct Cuts {
+    all: Part,
+    /// The most heads and rows of a part.
+    most: [u32; 2],
+}
+
+impl Cuts {
+    fn of(spec: &Spec, bytes: u64) -> Self {
+        let (shape, all) = (spec.shape(), spec.only_or_all());
+        let row = (2 * 4 * u64::from(shape.batch)).saturating_mul(shape.kv_len.into());
+        let rows = (bytes / row).clamp(1, u32::MAX.into()) as u32;
+        let heads = (rows / all[1].len() as u32).max(1);
+        Self { all, most: [heads, rows] }
+    }
+
+    fn count(&self) -> usize {
+        let [heads, rows] = [0, 1].map(|n| self.all[n].len().div_ceil(self.most[n] as usize));
+        heads.saturating_mul(rows)
+    }
+
+    /// The first: no other is larger.
+    fn largest(&self) -> Part {
+        [0, 1].map(|n| first_of(&self.all[n], self.most[n]))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        let cut = move |n: usize| {
+            let (all, most) = (self.all[n].clone(), self.most[n]);
+            all.clone().step_by(most as usize).map(move |start| first_of(&(start..all.end), most))
+        };
+        cut(0).flat_map(move |heads| cut(1).map(move |rows| [heads.clone(), rows]))
+    }
+}
+
+/// What is left of a range within a length.
+fn first_of(range: &Range<u32>, len: u32) -> Range<u32> {
+    range.start..range.end.min(range.start.saturating_add(len))
 }
 
 /// One of the attentions on the device, and room for its weights of one part.

@@ -115,6 +115,10 @@ pub fn heads<T: Copy + Into<f64>>(measures: &Measures, outputs: &Outputs<T>) -> 
 pub(super) fn rows_of<T: Copy + Into<f64>>(measures: &Measures, outputs: &Outputs<T>) -> Option<Vec<Vec<Vec<f64>>>> {
     let (view, rows) = (measures.view(Tensor::RowMeasures)?, outputs.row_measures()?);
     let [_, _, len, width] = view.sizes.map(|size| size as usize);
+    let needs = view.sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size as usize))?;
+    if needs == 0 || rows.len() != needs {
+        return None; // of other measures
+    }
     let of_head = |rows: &[T]| rows.chunks(width).map(|row| row.iter().map(|&x| x.into()).collect()).collect();
     Some(rows.chunks(len * width).map(of_head).collect())
 }

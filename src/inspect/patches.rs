@@ -46,10 +46,10 @@ impl PatchRegions {
         [self.columns, self.rows]
     }
 
-    /// How many patches.
+    /// How many patches; what is above `u32::MAX` counts as that.
     #[must_use]
     pub const fn patches(&self) -> u32 {
-        self.columns * self.rows
+        self.columns.saturating_mul(self.rows)
     }
 
     /// The first token that is a patch.
@@ -58,10 +58,10 @@ impl PatchRegions {
         self.first
     }
 
-    /// The token of the patch in column `x` of row `y`.
+    /// The token of the patch in column `x` of row `y`; what is above `u32::MAX` counts as that.
     #[must_use]
     pub const fn token(&self, x: u32, y: u32) -> u32 {
-        self.first + y * self.columns + x
+        self.first.saturating_add(y.saturating_mul(self.columns)).saturating_add(x)
     }
 
     /// The tokens of a region as ranges, a first token and one past the last for each of its rows: what
@@ -69,7 +69,7 @@ impl PatchRegions {
     #[must_use]
     pub fn region(&self, x: Range<u32>, y: Range<u32>) -> Option<Vec<u32>> {
         let inside = x.start < x.end && x.end <= self.columns && y.start < y.end && y.end <= self.rows;
-        inside.then(|| y.flat_map(|y| [self.token(x.start, y), self.token(x.start, y) + (x.end - x.start)]).collect())
+        inside.then(|| y.flat_map(|y| [self.token(x.start, y), self.token(x.end, y)]).collect())
     }
 
     /// What one query sees of the grid: of its weights on all tokens, those on patches, row by row. `None` where there are fewer.
@@ -91,12 +91,13 @@ impl PatchRegions {
     ) -> Option<Vec<f64>> {
         let first_row = measures.spec().only_or_all()[1].start;
         let region = self.region(from.0, from.1)?;
-        let tokens: Vec<u32> = region.chunks_exact(2).flat_map(|range| range[0]..range[1]).collect();
+        let tokens = || region.chunks_exact(2).flat_map(|range| range[0]..range[1]);
+        let count: u64 = region.chunks_exact(2).map(|range| u64::from(range[1] - range[0])).sum();
         let rows_of_heads = rows_of(measures, outputs)?;
         let mass = |rows: &[Vec<f64>]| {
             let row = |token: u32| rows.get(token.checked_sub(first_row)? as usize);
-            let sums = tokens.iter().map(|&token| Some(row(token)?[ROW_MEASURES as usize..].iter().sum::<f64>()));
-            Some(sums.collect::<Option<Vec<f64>>>()?.iter().sum::<f64>() / tokens.len() as f64)
+            let sums = tokens().map(|token| Some(row(token)?.get(ROW_MEASURES as usize..)?.iter().sum::<f64>()));
+            Some(sums.sum::<Option<f64>>()? / count as f64)
         };
         rows_of_heads.iter().map(|rows| mass(rows)).collect()
     }

@@ -67,6 +67,16 @@ enum Source {
     Given(wgpu::Buffer),
 }
 
+impl Source {
+    /// Bytes of a constant; `None` where the numbers come from elsewhere.
+    fn constant_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Constant(data) => Some(data.len() as u64),
+            Self::Between | Self::Kept | Self::Given(_) => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Step {
     problem: Problem,
@@ -161,6 +171,12 @@ impl Graph {
         let max = self.attention.device().limits().max_buffer_size;
         if let Some(bytes) = self.nodes.iter().map(|(node, _)| node.bytes()).find(|&bytes| bytes > max) {
             return Err(Error::BufferLimit { name: "a node", bytes, max });
+        }
+        for (node, source) in &self.nodes {
+            let (name, got, needs) = ("a constant", source.constant_bytes().unwrap_or(node.bytes()), node.bytes());
+            if got != needs {
+                return Err(Error::Size { name, got, needs });
+            }
         }
         let mut plans = Vec::with_capacity(self.steps.len());
         for step in &self.steps {

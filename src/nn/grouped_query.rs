@@ -95,7 +95,7 @@ impl GroupedQueryAttention {
     ) -> Result<Node, Error> {
         let GroupedHeads { heads, kv_heads, head_dim, .. } = self.sizes;
         let batch = cache.lens.width;
-        let (len, capacity) = (x.rows / batch.max(1), cache.keys.rows / (batch * kv_heads).max(1));
+        let (len, capacity) = (x.rows / batch.max(1), cache.keys.rows / batch.saturating_mul(kv_heads).max(1));
         x.check("x", batch * len, self.q.inputs)?;
         let [q, k, v] = [&self.q, &self.k, &self.v].map(|linear| linear.forward(graph, x, Activation::None, None));
         let (q, k, v) = (q?, k?, v?);

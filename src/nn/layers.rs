@@ -182,6 +182,11 @@ impl Embedding {
 
     /// Adds [`sinusoids`] to the tokens of each sequence, of up to `count` tokens.
     pub fn sinusoidal(mut self, weights: &StateDict<'_>, count: u32) -> Result<Self, Error> {
+        let max = weights.max_buffer_bytes();
+        let bytes = 4 * u64::from(count) * u64::from(self.dim);
+        if bytes > max {
+            return Err(Error::BufferLimit { name: "positions", bytes, max });
+        }
         let numbers = sinusoids(count, self.dim);
         let table = weights.constant("positions", &numbers, self.table.dtype)?;
         self.positions = Some(Positions { table, count, first: 0 });

@@ -26,6 +26,9 @@ use crate::{
     },
 };
 
+/// Streams have a projection of each for each batch item, for keys and for values: no more of them than a program has steps.
+const MAX_STREAM_STEPS: u64 = 1 << 16;
+
 /// Sizes of a [`MultiHeadAttention`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
@@ -175,11 +178,16 @@ impl MultiHeadAttention {
             return Err(Error::Input { name: "projections", got: own.len(), needs: streams.len() });
         }
         let lens = streams.iter().map(|stream| options.len("stream", stream.rows)).collect::<Result<Vec<_>, _>>()?;
-        let total: u32 = lens.iter().sum();
+        let total = in_u32("keys of all streams", lens.iter().map(|&len| u64::from(len)).sum())?;
         if total == 0 {
             return Err(Error::Zero { name: "the number of streams" });
         }
-        let kv = [0, 1].map(|_| graph.node(options.batch * total, self.sizes.embed_dim, DType::F32));
+        let rows = in_u32("keys of all streams", u64::from(options.batch) * u64::from(total))?;
+        let (got, max) = (2 * u64::from(options.batch) * streams.len() as u64, MAX_STREAM_STEPS);
+        if got > max {
+            return Err(Error::TooLarge { name: "the number of projections of streams", got, max });
+        }
+        let kv = [0, 1].map(|_| graph.node(rows, self.sizes.embed_dim, DType::F32));
         for (which, out) in kv.into_iter().enumerate() {
             let mut start = 0;
             for (n, (&stream, &len)) in streams.iter().zip(&lens).enumerate() {
@@ -219,15 +227,15 @@ impl MultiHeadAttention {
             let pairs = u64::from(q_len) * u64::from(kv_len);
             let stacks = u64::from(options.batch) * u64::from(self.sizes.heads);
             let stacked = added.len() as u64 != pairs;
-            check_len("attn_mask", added.len(), if stacked { stacks * pairs } else { pairs })?;
+            check_len("attn_mask", added.len(), if stacked { stacks.saturating_mul(pairs) } else { pairs })?;
             let (head, row) = (if stacked { pairs } else { 0 }, kv_len.into());
             spec = spec.bias(Layout { offset: 0, batch: head * u64::from(self.sizes.heads), head, row }, kv_len);
-            let rows = if stacked { stacks as u32 * q_len } else { q_len };
+            let rows = if stacked { in_u32("rows of attn_mask", stacks.saturating_mul(q_len.into()))? } else { q_len };
             masks.push((Tensor::Bias, graph.constant(rows, kv_len, DType::F32, added)));
         }
         let scored = [vec![(Tensor::Q, q), (Tensor::K, k)], masks].concat();
-        let weights = attend(graph, &spec, (&scored, [v, mixed]), options.weights);
-        let measured = options.measured.then(|| measure(graph, &spec, &scored));
+        let weights = attend(graph, &spec, (&scored, [v, mixed]), options.weights)?;
+        let measured = options.measured.then(|| measure(graph, &spec, &scored)).transpose()?;
         Ok(Attended { out: self.out.forward(graph, mixed, Activation::None, residual)?, weights, measured })
     }
 
@@ -270,37 +278,47 @@ fn attend(
     spec: &Spec,
     (scored, [v, mixed]): (&[(Tensor, Node)], [Node; 2]),
     give: ReturnWeights,
-) -> Option<Node> {
-    let Shape { batch, q_heads, q_len, kv_len, .. } = *spec.shape();
+) -> Result<Option<Node>, Error> {
+    let Shape { batch, q_len, kv_len, .. } = *spec.shape();
     let all = [scored, &[(Tensor::V, v), (Tensor::Out, mixed)]].concat();
     match give {
         ReturnWeights::None => {
             graph.add(spec, &all);
-            None
+            Ok(None)
         }
         ReturnWeights::EachHead => {
-            let weights = graph.node(batch * q_heads * q_len, kv_len, DType::F32);
+            let weights = graph.node(rows_of_heads(spec)?, kv_len, DType::F32);
             graph.add(spec.clone().weights(), &[all.as_slice(), &[(Tensor::Weights, weights)]].concat());
-            Some(weights)
+            Ok(Some(weights))
         }
         ReturnWeights::Mean => {
-            let mean = graph.node(batch * q_len, kv_len, DType::F32);
+            let mean = graph.node(batch.saturating_mul(q_len), kv_len, DType::F32);
             graph.add(spec, &all);
             let measures = Measures::of(spec).map(q_len, kv_len, Pool::Sum, MapOf::AllHeads);
             graph.add(measures, &[scored, &[(Tensor::Map, mean)]].concat());
-            Some(mean)
+            Ok(Some(mean))
         }
     }
 }
 
 /// Adds the measures of an attention.
-fn measure(graph: &mut Graph, spec: &Spec, scored: &[(Tensor, Node)]) -> Measured {
-    let Shape { batch, q_heads, q_len, kv_len, .. } = *spec.shape();
+fn measure(graph: &mut Graph, spec: &Spec, scored: &[(Tensor, Node)]) -> Result<Measured, Error> {
+    let Shape { batch, q_heads, kv_len, .. } = *spec.shape();
     let measures = Measures::of(spec).rows().received();
-    let rows = graph.node(batch * q_heads * q_len, ROW_MEASURES, DType::F32);
-    let received = graph.node(batch * q_heads, kv_len, DType::F32);
+    let rows = graph.node(rows_of_heads(spec)?, ROW_MEASURES, DType::F32);
+    let received = graph.node(batch.saturating_mul(q_heads), kv_len, DType::F32);
     graph.add(&measures, &[scored, &[(Tensor::RowMeasures, rows), (Tensor::Received, received)]].concat());
-    Measured { measures, rows, received }
+    Ok(Measured { measures, rows, received })
+}
+
+/// Query rows of all heads and batch items, which are the rows of a node.
+fn rows_of_heads(spec: &Spec) -> Result<u32, Error> {
+    let Shape { batch, q_heads, q_len, .. } = *spec.shape();
+    in_u32("query rows of all heads", (u64::from(batch) * u64::from(q_heads)).saturating_mul(q_len.into()))
+}
+
+fn in_u32(name: &'static str, got: u64) -> Result<u32, Error> {
+    u32::try_from(got).map_err(|_| Error::TooLarge { name, got, max: u32::MAX.into() })
 }
 
 fn check_len(name: &'static str, got: usize, needs: u64) -> Result<(), Error> {

@@ -168,6 +168,11 @@ impl<'a> StateDict<'a> {
         self.upload(name, &stored_floats(&floats, DType::F32), DType::F32)
     }
 
+    /// The longest buffer of the device.
+    pub(super) fn max_buffer_bytes(&self) -> u64 {
+        self.attention.device().limits().max_buffer_size
+    }
+
     /// Numbers that are not in the file, in this type.
     pub(super) fn constant(&self, name: &str, numbers: &[f32], dtype: DType) -> Result<Parameter, Error> {
         let [parameter] = self.upload(name, &stored_floats(numbers, dtype), dtype)?;

@@ -103,9 +103,9 @@ impl Transformer {
         let logits = self.generator.forward(&mut graph, x, Activation::None, None)?;
         let logits = graph.keep(logits);
         let weights = attended.into_iter().filter_map(|one| one.weights.map(|weights| graph.keep(weights))).collect();
+        let model = graph.compile_async().await?; // which refuses a capacity that the device has no room for
         let places = sinusoids(capacity, self.target.dim);
         let places = stored_floats(&places, self.target.dtype()).into_owned();
-        let model = graph.compile_async().await?;
         Ok(Generation { model, source, token, lens, place, logits, weights, places, first, capacity, done: 0 })
     }
 }

@@ -165,7 +165,9 @@ impl Measures {
         let written = |sizes, dtype| Some(View::dense(tensor, sizes, dtype).written());
         match tensor {
             Tensor::Ranges if self.ranges > 0 => Some(View::dense(tensor, [1, 1, self.ranges, 2], DType::U32)),
-            Tensor::RowMeasures if self.rows => written([batch, heads, rows, ROW_MEASURES + self.ranges], DType::F32),
+            Tensor::RowMeasures if self.rows => {
+                written([batch, heads, rows, ROW_MEASURES.saturating_add(self.ranges)], DType::F32)
+            }
             Tensor::TopWeights if self.top > 0 => written([batch, heads, rows, self.top], DType::F32),
             Tensor::TopKeys if self.top > 0 => written([batch, heads, rows, self.top], DType::U32),
             Tensor::Received if self.received => written([batch, heads, 1, kv_len], DType::F32),

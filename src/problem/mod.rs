@@ -130,8 +130,9 @@ impl<T> Outputs<T> {
         if batch >= batches || head >= heads || !side_by_side {
             return None;
         }
-        let start = layout.offset + u64::from(batch) * layout.batch + u64::from(head) * layout.head;
-        self.get(tensor)?.get(start as usize..)?.get(..rows as usize * dim as usize)
+        let (batch, head) = (u64::from(batch).checked_mul(layout.batch)?, u64::from(head).checked_mul(layout.head)?);
+        let start = layout.offset.checked_add(batch)?.checked_add(head)?;
+        self.get(tensor)?.get(usize::try_from(start).ok()?..)?.get(..rows as usize * dim as usize)
     }
 }
 

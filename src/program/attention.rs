@@ -83,7 +83,8 @@ impl<'a, 'b> Pieces<'a, 'b> {
         forward: Forward,
         turned: u64,
     ) -> Self {
-        let (params, words) = (params(spec), Words { turned, ..Words::default() });
+        let align = builder.limits(1).align;
+        let (params, words) = (params(spec), Words { turned, small: 0, states: 0, classes: 0, partial: 0, align });
         Self { builder, spec, measures, words, params, small: Vec::new(), forward }
     }
 
@@ -180,7 +181,7 @@ impl<'a, 'b> Pieces<'a, 'b> {
     /// What a piece takes of the workspace.
     fn words_of(&self, piece: &Piece) -> Words {
         let region = &piece.region;
-        let rows = (region.batch.len() * region.heads.len() * region.rows.len()) as u64;
+        let rows = region.all_rows();
         let cuts = piece.parts.len() as u64 * u64::from(self.split(piece).splits);
         let apart = self.is_apart(cuts);
         let states = match (apart, self.spec.weights) {
@@ -188,13 +189,13 @@ impl<'a, 'b> Pieces<'a, 'b> {
             (false, weights) => u64::from(weights),
         };
         let vec4s = u64::from(self.spec.shape().value_dim.div_ceil(4));
-        let partial = if apart && self.spec.out { cuts * rows * vec4s * 4 } else { 0 };
+        let partial = if apart && self.spec.out { rows.saturating_mul(cuts * vec4s * 4) } else { 0 };
         let widest = piece
             .parts
             .iter()
             .map(|keys| region.over(keys.clone()))
             .map(|part| self.classes(&part, self.tiles()).words());
-        Words { states: 2 * rows * states, partial, classes: widest.max().unwrap_or(0), ..self.words }
+        Words { states: rows.saturating_mul(2 * states), partial, classes: widest.max().unwrap_or(0), ..self.words }
     }
 
     /// Whether results go through the workspace: where there are several to merge, and where all that a kernel binds is more than the
@@ -216,10 +217,9 @@ impl<'a, 'b> Pieces<'a, 'b> {
             DeviceKind::Other => 128,
             DeviceKind::Discrete => 1024,
         };
-        let blocks = self.blocks(region, tiles) * self.planes(region, tiles);
-        let rows = (region.batch.len() * region.heads.len() * region.rows.len()) as u64;
+        let blocks = self.blocks(region, tiles).saturating_mul(self.planes(region, tiles));
         let row_bytes = 4 * u64::from(self.spec.shape().value_dim.next_multiple_of(4)) + 8;
-        let fit = SPLIT_BYTES / (rows * row_bytes * piece.parts.len() as u64).max(1);
+        let fit = SPLIT_BYTES / region.all_rows().saturating_mul(row_bytes * piece.parts.len() as u64).max(1);
         let most = u64::from(keys / SPLIT_KEYS).min(fit).max(1);
         let splits = (wanted / blocks.max(1)).clamp(1, most) as u32;
         let keys = keys.div_ceil(splits).next_multiple_of(tiles.keys);
@@ -306,7 +306,7 @@ impl<'a, 'b> Pieces<'a, 'b> {
         located.bind(self.words_window());
         let tiles = kernel.shader().workgroup();
         let blocks = self.blocks(region, tiles);
-        let items = blocks * self.planes(region, tiles) * u64::from(params.splits);
+        let items = blocks.saturating_mul(self.planes(region, tiles)).saturating_mul(params.splits.into());
         let keys = region.keys.len().min(params.split_keys as usize) as u64;
         let item_flops = u64::from(tiles.rows) * keys * pair_flops;
         let params = Params { blocks: blocks as u32, ..params };
@@ -389,7 +389,7 @@ impl<'a, 'b> Pieces<'a, 'b> {
         located.bind(self.words_window());
         let params = Params { blocks: blocks as u32, ..over(&one, self.params) };
         let kernel = Kernel::Classify(Classify::new(self.spec, self.builder.caps, tiles)?);
-        let items = batch * heads * blocks * classes.words;
+        let items = classes.words();
         let pairs = 16 * u64::from(tiles.rows) * u64::from(tiles.keys);
         self.builder.dispatch(kernel, located, params, items, 8 * pairs)?;
         Ok(Some(at))

@@ -184,7 +184,7 @@ impl Builder<'_> {
         }
         let share = u64::from(kernel.shader().workgroup().items());
         let limit = u64::from(self.caps.workgroups.max(1));
-        let most = (self.step_flops() / (item_flops * share).max(1)).clamp(1, limit.pow(2)) * share;
+        let most = (self.step_flops() / item_flops.saturating_mul(share).max(1)).clamp(1, limit.pow(2)) * share;
         let steps = self.program.steps.len() + items.div_ceil(most) as usize;
         if steps > MAX_STEPS {
             let (got, max) = (steps as u64, MAX_STEPS as u64);

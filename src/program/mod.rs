@@ -34,8 +34,15 @@ impl Program {
             Problem::Embed(embed) => builder.embed(embed)?,
             Problem::Locate(locate) => builder.locate(locate)?,
         }
+        check_workspace(&builder.program)?;
         Ok(builder.program)
     }
+}
+
+/// Its words are numbered with 32 bits.
+fn check_workspace(program: &Program) -> Result<(), Error> {
+    let (got, max) = (program.workspace_bytes / 4, u64::from(u32::MAX));
+    if got > max { Err(Error::TooLarge { name: "the number of words of the workspace", got, max }) } else { Ok(()) }
 }
 
 fn attention(builder: &mut Builder<'_>, spec: &Spec, choice: Choice, measures: Option<&Measures>) -> Result<(), Error> {

@@ -60,6 +60,12 @@ impl Region {
         [self.with(axis, start..middle), self.with(axis, middle..end)]
     }
 
+    /// Query rows of all its heads and batch items. Inputs of stride 0 make numbers possible that 64 bits do not hold: those saturate.
+    pub(crate) fn all_rows(&self) -> u64 {
+        let [batch, heads, rows] = [&self.batch, &self.heads, &self.rows].map(|range| range.len() as u64);
+        batch.saturating_mul(heads).saturating_mul(rows)
+    }
+
     pub(crate) fn over(&self, keys: Range<u32>) -> Self {
         self.with(Axis::Keys, keys)
     }

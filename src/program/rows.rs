@@ -221,8 +221,9 @@ pub(crate) fn append(builder: &mut Builder<'_>, spec: &Spec) -> Result<u64, Erro
     let Some(rotary) = append.rotary else { return Ok(0) };
     let [from, to] = [spec.q_view(), spec.turned_queries().q_view()];
     let to = View { tensor: Tensor::Workspace, ..to }.written();
+    let bytes = to.bytes()?;
     let kernel = Kernel::Rotary(RotaryKernel::turn(&from, &to, rotary, builder.caps, spec.shared_buffer));
     let stand = append.len as i32 - spec.shape().q_len as i32;
     builder.rotate(kernel, [from, to], Some(rotary), stand, |tensor| spec.view(tensor))?;
-    to.bytes()
+    Ok(bytes)
 }

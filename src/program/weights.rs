@@ -14,7 +14,7 @@ use crate::{
     program::{
         attention::{MASKS, Pieces},
         builder::{Located, Window, over},
-        region::{Piece, Region, cut},
+        region::{Limits, Piece, Region, cut},
         workspace::{States, Words},
     },
     shader::{params::Params, slot::Slot},
@@ -85,7 +85,7 @@ impl Pieces<'_, '_> {
             let parts = || piece.parts.iter().map(|keys| piece.region.over(keys.clone()));
             let classes = parts().map(|part| self.classes(&part, tiles).words()).max().unwrap_or(0);
             // A work item that goes along the rows must end in time as well.
-            let longest = parts().map(|part| self.items(step, &part).1 * flops).max().unwrap_or(0);
+            let longest = parts().map(|part| self.items(step, &part).1.saturating_mul(flops)).max().unwrap_or(0);
             let late = (longest > most && piece.region.longest().is_some()).then_some(u64::MAX);
             Words { classes, ..self.words }.too_long(limits.window).or(late)
         };
@@ -122,7 +122,7 @@ impl Pieces<'_, '_> {
             _ => self.items(step, region),
         };
         located.bind(self.words_window());
-        let items = blocks * (region.heads.len() * region.batch.len()) as u64;
+        let items = blocks.saturating_mul((region.heads.len() * region.batch.len()) as u64);
         let mut params = Params { blocks: blocks as u32, ..params };
         if let Goes::Cells(map) = step.along {
             params = Params {
@@ -138,7 +138,7 @@ impl Pieces<'_, '_> {
                 located.share_heads(Tensor::Map);
             }
         }
-        self.builder.dispatch(step.kernel, located, params, items, pairs * flops)
+        self.builder.dispatch(step.kernel, located, params, items, pairs.saturating_mul(flops))
     }
 
     /// Work items of one head, and the pairs of the largest; those along rows are counted by their blocks.
@@ -160,10 +160,15 @@ impl Pieces<'_, '_> {
     /// Fills what measures add to.
     pub(crate) fn clear(&mut self) -> Result<(), Error> {
         let Some(measures) = self.measures else { return Ok(()) };
-        let chunk = self.builder.limits(1).window / 256 * 256;
+        let Limits { window: max, align, .. } = self.builder.limits(1);
+        let chunk = (max / align).max(1) * align;
         for tensor in [Tensor::RowMeasures, Tensor::TopWeights, Tensor::TopKeys, Tensor::Received, Tensor::Map] {
             let Some(view) = measures.view(tensor) else { continue };
             let (kernel, bytes) = (Kernel::Clear(Clear), view.bytes()?);
+            // A binding may be shorter than what the next one must be aligned to.
+            if bytes.min(chunk) > max {
+                return Err(Error::BindingLimit { name: tensor.name(), bytes: bytes.min(chunk), max });
+            }
             let fill = if tensor == Tensor::TopKeys { u32::MAX } else { 0 };
             for start in (0..bytes).step_by(chunk as usize) {
                 let bytes = start..bytes.min(start + chunk);

@@ -15,13 +15,15 @@ const MAX_PARTIAL: u64 = 32 << 20;
 const MAX_CLASSES: u64 = 1 << 20;
 
 /// Words of the workspace, behind the bytes of queries that were turned.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Words {
     pub(crate) turned: u64,
     pub(crate) small: u64,
     pub(crate) states: u64,
     pub(crate) classes: u64,
     pub(crate) partial: u64,
+    /// Bytes to a multiple of which each binding starts.
+    pub(crate) align: u64,
 }
 
 impl Words {
@@ -29,14 +31,14 @@ impl Words {
     pub(crate) fn too_long(&self, window: u64) -> Option<u64> {
         let half = window / 2;
         let shares = [
-            (self.small + self.classes, half),
+            (self.small.saturating_add(self.classes), half),
             (self.classes, MAX_CLASSES),
             (self.states, half),
             (self.partial, MAX_PARTIAL.min(window)),
         ];
         shares
             .into_iter()
-            .map(|(words, most)| (4 * words, most))
+            .map(|(words, most)| (words.saturating_mul(4), most))
             .find(|(bytes, most)| bytes > most)
             .map(|(bytes, _)| bytes)
     }
@@ -49,18 +51,19 @@ impl Words {
             states: self.states.max(other.states),
             classes: self.classes.max(other.classes),
             partial: self.partial.max(other.partial),
+            align: self.align,
         }
     }
 
     /// Bytes of the binding that all but queries and partial outputs share.
     pub(crate) fn shared(&self) -> Range<u64> {
-        let start = self.turned.next_multiple_of(256);
+        let start = self.turned.next_multiple_of(self.align);
         start..start + (self.small + self.states + self.classes) * 4
     }
 
     /// Bytes of partial outputs.
     pub(crate) fn partial(&self) -> Range<u64> {
-        let start = self.shared().end.next_multiple_of(256);
+        let start = self.shared().end.next_multiple_of(self.align);
         start..start + self.partial * 4
     }
 }
@@ -68,7 +71,7 @@ impl Words {
 /// Place of a region's row states from a word on.
 pub(crate) fn states(region: &Region, word: u64) -> [u32; 4] {
     let (heads, rows) = (region.heads.len() as u32, region.rows.len() as u32);
-    let [batch, head, row] = [2 * heads * rows, 2 * rows, 2];
+    let [batch, head, row] = [heads.wrapping_mul(rows).wrapping_mul(2), rows.wrapping_mul(2), 2];
     let first = offset([region.batch.start, region.heads.start, region.rows.start], [batch, head, row]);
     [(word as u32).wrapping_sub(first), batch, head, row]
 }
@@ -86,7 +89,7 @@ pub(crate) struct Classes {
 
 impl Classes {
     pub(crate) fn words(&self) -> u64 {
-        self.sizes.iter().product::<u64>() * self.words
+        self.sizes.iter().fold(self.words, |words, &size| words.saturating_mul(size))
     }
 
     /// Place in the workspace from a word on; what is broadcast has stride 0.
@@ -117,10 +120,11 @@ impl Partial {
         let dim = shape.value_dim.next_multiple_of(4);
         let sizes = [region.batch.len() as u32, region.heads.len() as u32, region.rows.len() as u32, dim];
         let view = View { written: true, ..View::dense(Tensor::Workspace, sizes, DType::F32) };
-        let strides = [sizes[1] * sizes[2] * dim, sizes[2] * dim, dim].map(|stride| stride.max(1));
+        let [head, row] = [sizes[2].wrapping_mul(dim), dim];
+        let strides = [sizes[1].wrapping_mul(head), head, row].map(|stride| stride.max(1));
         let first = offset([region.batch.start, region.heads.start, region.rows.start], strides);
         let at = [0u32.wrapping_sub(first), strides[0], strides[1], strides[2]];
-        let rows = sizes[0] * sizes[1] * sizes[2];
+        let rows = sizes[0].wrapping_mul(sizes[1]).wrapping_mul(sizes[2]);
         Self { parts, view, step: rows.wrapping_mul(dim), state_step: rows.wrapping_mul(2), at }
     }
 

@@ -277,7 +277,7 @@ fn sizes_are_those_of_published_processors() {
         std::fs::write(folder.join("preprocessor_config.json"), config).expect("a file");
         Preparation::read(&folder, 32)
     };
-    let size = |name, config, sides| of(name, config).expect("settings").resized(sides);
+    let size = |name, config, sides| of(name, config).expect("settings").resized(sides).expect("they are small");
     let shortest = r#"{"size": {"shortest_edge": 40}}"#;
     assert_eq!(size("shortest", shortest, [100, 73]), (54, 40));
     assert_eq!(size("shortest", shortest, [73, 100]), (40, 54));

@@ -13,7 +13,9 @@ use wgpu_attention::{
 type State = Vec<(String, Vec<usize>, Vec<f32>)>;
 
 fn tensor(name: &str, shape: &[usize]) -> (String, Vec<usize>, Vec<f32>) {
-    let mut rng = fastrand::Rng::with_seed(name.bytes().fold(7, |seed, byte| seed * 31 + u64::from(byte)));
+    let mut rng = fastrand::Rng::with_seed(
+        name.bytes().fold(7_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into())),
+    );
     let gain = if name.contains("norm") && name.ends_with("weight") { 1.0 } else { 0.0 };
     let numbers = (0..shape.iter().product()).map(|_| 0.6 * rng.f32() - 0.3 + gain).collect();
     (name.into(), shape.into(), numbers)

@@ -21,9 +21,12 @@ pub(crate) struct Checkpoint {
 
 impl Checkpoint {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let config = serde_json::from_slice(&read(folder, "config.json")?);
-        let config = config.map_err(|error| format!("{}/config.json: {error}", folder.display()))?;
-        let file = read(folder, "model.safetensors")?;
+        Self::parse(folder, &read(folder, "config.json")?, read(folder, "model.safetensors")?)
+    }
+
+    /// Of the two files of a folder, whose name messages have.
+    pub(crate) fn parse(folder: &Path, config: &[u8], file: Vec<u8>) -> Result<Self> {
+        let config = settings(&folder.join("config.json"), config)?;
         let broken = |error| format!("{}/model.safetensors is not a whole safetensors file: {error}", folder.display());
         SafeTensors::deserialize(&file).map_err(broken)?;
         let (header, metadata) = SafeTensors::read_metadata(&file).map_err(broken)?;
@@ -90,6 +93,15 @@ impl Checkpoint {
             other => return Err(format!("{name} is stored as {other}, not as F32, F16 or BF16").into()),
         })
     }
+}
+
+/// Settings as JSON, of at most 1 MiB: parsed, they take many times the memory of their text.
+pub(crate) fn settings(path: &Path, file: &[u8]) -> Result<Value> {
+    const MOST: usize = 1 << 20;
+    if file.len() > MOST {
+        return Err(format!("{} has {} bytes, above {MOST}", path.display(), file.len()).into());
+    }
+    serde_json::from_slice(file).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {

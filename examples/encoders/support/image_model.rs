@@ -67,12 +67,12 @@ impl ImageModel {
         tiles: &Tiles,
         preparation: &Preparation,
     ) -> Result<Ready> {
-        let (specials, pixels) = (self.specials.len(), tiles.pixels(preparation));
+        let specials = self.specials.len();
         let tokens = specials + tiles.grid().patches() as usize;
+        let added = self.added(checkpoint, tokens)?; // first: it refuses a number of patches that the model does not have
         // Special tokens have no pixels: what the projection makes of zeros is its bias.
         let mut rows = vec![0.0; specials * self.projection.inputs as usize];
-        rows.extend(pixels);
-        let added = self.added(checkpoint, tokens)?;
+        rows.extend(tiles.pixels(preparation));
         let mut graph = Graph::new(gpu.attention());
         let rows = graph.constant(tokens as u32, self.projection.inputs, DType::F32, &rows);
         let added = graph.constant(tokens as u32, self.layers.hidden, DType::F32, &added);

@@ -3,11 +3,19 @@
 
 use std::{error::Error, fs, io::Cursor, path::Path};
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage, imageops};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, imageops};
 use serde_json::Value;
 use wgpu_attention::inspect::PatchRegions;
 
+use super::checkpoint::settings;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// The most pixels of an image file, 8192 x 8192: its header says them before anything is decoded.
+const MOST_PIXELS: u64 = 1 << 26;
+
+/// The most pixels of a resized image, and of the one on the way that has its height and the width of the file's.
+const MOST_RESIZED: u64 = 1 << 25;
 
 /// How an image becomes the model's input, as preprocessor_config.json says.
 pub(crate) struct Preparation {
@@ -38,10 +46,12 @@ impl Preparation {
     /// Of a model folder, for a model that takes images of `side` x `side` pixels.
     pub(crate) fn read(folder: &Path, side: u32) -> Result<Self> {
         let path = folder.join("preprocessor_config.json");
-        let config: Value = match fs::read(&path) {
-            Ok(file) => serde_json::from_slice(&file).map_err(|error| format!("{}: {error}", path.display()))?,
-            Err(_) => Value::Null,
-        };
+        Self::parse(&path, fs::read(&path).ok().as_deref(), side)
+    }
+
+    /// Of the settings in a file, if there is one.
+    pub(crate) fn parse(path: &Path, file: Option<&[u8]>, side: u32) -> Result<Self> {
+        let config = file.map_or(Ok(Value::Null), |file| settings(path, file))?;
         let number = |value: &Value| value.as_u64().filter(|size| (1..=8192).contains(size)).map(|size| size as u32);
         let size = &config["size"];
         let size = match (number(&size["height"]), number(&size["width"]), number(&size["shortest_edge"]), number(size))
@@ -74,15 +84,25 @@ impl Preparation {
     }
 
     /// Width and height before the middle is cut out.
-    pub(crate) fn resized(&self, [width, height]: [u32; 2]) -> (u32, u32) {
-        match self.size {
-            Size::Exactly(width, height) => (width, height),
+    pub(crate) fn resized(&self, [width, height]: [u32; 2]) -> Result<(u32, u32)> {
+        let (to_width, to_height) = match self.size {
+            Size::Exactly(width, height) => (width.into(), height.into()),
             Size::ShorterSide(edge) => {
                 let shorter = u64::from(width.min(height).max(1));
                 // Towards zero, as the image processors of published models do.
-                let scaled = |side: u32| (u64::from(side) * u64::from(edge) / shorter).max(edge.into()) as u32;
+                let scaled = |side: u32| (u64::from(side) * u64::from(edge) / shorter).max(edge.into());
                 (scaled(width), scaled(height))
             }
+        };
+        // Rows first, at the old width.
+        let most = u64::from(width).max(to_width).saturating_mul(to_height);
+        match (u32::try_from(to_width), u32::try_from(to_height)) {
+            (Ok(width), Ok(height)) if most <= MOST_RESIZED => Ok((width, height)),
+            _ => Err(format!(
+                "an image of {width} x {height} pixels, resized to {to_width} x {to_height}, takes {most} pixels on the way, above \
+                 {MOST_RESIZED}"
+            )
+            .into()),
         }
     }
 
@@ -90,7 +110,7 @@ impl Preparation {
     pub(crate) fn picture(&self, file: &[u8]) -> Result<RgbImage> {
         let image = upright(file).map_err(|error| format!("the image cannot be read: {error}"))?;
         let (width, height) = image.dimensions();
-        let (to_width, to_height) = self.resized([width, height]);
+        let (to_width, to_height) = self.resized([width, height])?;
         let image = if (width, height) == (to_width, to_height) {
             image
         } else {
@@ -106,8 +126,15 @@ impl Preparation {
 }
 
 /// An image file as viewers show it: turned as its metadata says.
-pub(crate) fn upright(file: &[u8]) -> image::ImageResult<RgbImage> {
-    let mut decoder = ImageReader::new(Cursor::new(file)).with_guessed_format()?.into_decoder()?;
+pub(crate) fn upright(file: &[u8]) -> Result<RgbImage> {
+    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
+    reader.limits(Limits::default()); // of what a decoder takes beside the image
+    let mut decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MOST_PIXELS {
+        return Err(format!("it has {width} x {height} pixels, {pixels} in all, above {MOST_PIXELS}").into());
+    }
     let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);

@@ -1,9 +1,9 @@
 //! A published text encoder: tokens, embeddings, layers, classification head. BERT, RoBERTa, XLM-RoBERTa and DistilBERT.
 #![allow(dead_code, reason = "each example uses only a part of this module")]
 
-use std::{error::Error, path::Path};
+use std::{error::Error, fs, panic, path::Path};
 
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Tokenizer};
 use wgpu_attention::{
     Attention, DType, Gpu,
     nn::{Embedding, Graph, LayerNorm},
@@ -51,7 +51,11 @@ impl TextModel {
         let [vocabulary, positions] = ["vocab_size", "max_position_embeddings"].map(|key| checkpoint.size(key));
         let (vocabulary, positions) = (vocabulary? as u32, positions? as u32);
         // These models count positions from the one after the padding token's.
-        let first = if kind.contains("roberta") { checkpoint.number("pad_token_id", 1.0)? as u32 + 1 } else { 0 };
+        let first = if kind.contains("roberta") {
+            (checkpoint.number("pad_token_id", 1.0)? as u32).saturating_add(1)
+        } else {
+            0
+        };
         let name = |part: &str| format!("{prefix}embeddings.{part}");
         let words = Embedding::load(&mut weights, &name("word_embeddings"), vocabulary, layers.hidden)?;
         let words = words.learned(&mut weights, &name("position_embeddings"), [positions, first])?;
@@ -75,11 +79,15 @@ impl TextModel {
     /// Numbers and names of the tokens of the text; special ones are kept, padding and truncation are not done.
     pub(crate) fn tokenise(&self, folder: &Path, text: &str) -> Result<(Vec<u32>, Vec<String>)> {
         let path = folder.join("tokenizer.json");
-        let broken = |error: tokenizers::Error| format!("{}: {error}", path.display());
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(broken)?;
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(broken)?;
-        let encoding = tokenizer.encode(text, true).map_err(broken)?;
+        let file = fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        self.tokenise_by(&path, &file, text)
+    }
+
+    /// The same by what a file holds, whose name messages have.
+    pub(crate) fn tokenise_by(&self, path: &Path, file: &[u8], text: &str) -> Result<(Vec<u32>, Vec<String>)> {
+        // A library that panics at some settings that are wrong.
+        let encoding = panic::catch_unwind(|| encode(file, text)).unwrap_or_else(|_| Err("it is broken".into()));
+        let encoding = encoding.map_err(|error| format!("{}: {error}", path.display()))?;
         // Byte-level pieces are spelt in an alphabet of their own: what they stand for in the text is easier to read.
         let piece = |(token, &(start, end)): (&String, &(usize, usize))| match text.get(start..end) {
             Some(piece) if self.is_roberta() && !piece.is_empty() => piece.trim().into(),
@@ -122,4 +130,12 @@ impl TextModel {
         let pooled: Vec<f32> = pooled.into_iter().map(activation).collect();
         Ok(answer(checkpoint, &dense(checkpoint, outer, &pooled)?))
     }
+}
+
+/// What the tokenizer of a file makes of a text.
+fn encode(file: &[u8], text: &str) -> tokenizers::Result<Encoding> {
+    let mut tokenizer = Tokenizer::from_bytes(file)?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None)?;
+    tokenizer.encode(text, true)
 }

@@ -74,7 +74,7 @@ pub(super) fn mha(json: &mut Fields, inputs: &mut Inputs<'_>, outputs: &[String]
     known(outputs, if wanted { &["out", "weights"] } else { &["out"] })?;
     let [padding, mask] = ["key_padding_mask", "attn_mask"];
     let padding = bools(inputs, padding, &[batch, kv_len])?;
-    let mask = masked(inputs, mask, [batch * sizes.heads, q_len, kv_len])?;
+    let mask = masked(inputs, mask, [batch.saturating_mul(sizes.heads), q_len, kv_len])?;
     let tensors = state_dict(inputs)?;
     if biased != tensors.iter().any(|(name, ..)| name == "in_proj_bias") {
         return Err(format!("bias is {biased}, unlike the tensors").into());
@@ -96,7 +96,7 @@ pub(super) fn encoder_layer(json: &mut Fields, inputs: &mut Inputs<'_>, outputs:
     let [batch, len, width] = source.0;
     known(outputs, &["out"])?;
     let padding = bools(inputs, "src_key_padding_mask", &[batch, len])?;
-    let mask = masked(inputs, "src_mask", [batch * config.heads, len, len])?;
+    let mask = masked(inputs, "src_mask", [batch.saturating_mul(config.heads), len, len])?;
     let shapes = [[batch, len, width].map(|size| size as usize).to_vec(), Vec::new()];
     let (kind, sequences) = (Kind::EncoderLayer(config), vec![source]);
     Ok(Module { kind, batch, sequences, tensors: state_dict(inputs)?, padding, mask, shapes })
@@ -171,7 +171,7 @@ impl Module {
         let values: Vec<Node> = self
             .sequences
             .iter()
-            .map(|([batch, len, width], data)| graph.constant(batch * len, *width, DType::F32, data))
+            .map(|([batch, len, width], data)| graph.constant(batch.saturating_mul(*len), *width, DType::F32, data))
             .collect();
         let attended = self.forward(&mut graph, &mut weights, &values)?;
         weights.finish()?;

@@ -7,7 +7,7 @@ use svg::node::element::{Element, Group};
 use crate::{
     error::Error,
     inspect::plot::drawing::{Anchor, Drawn, GAP, Label, Scale, data_address, image, ink_on, rectangle, text},
-    problem::measures::Measures,
+    problem::{Problem, measures::Measures},
     tensor::Tensor,
 };
 
@@ -82,6 +82,7 @@ impl<'a> HeatMap<'a> {
 
     /// Of one map `[rows, columns]` of [`Measures::map`], with the numbers of tokens along its sides.
     pub fn pooled(measures: &Measures, weights: &'a [f32]) -> Result<Self, Error> {
+        Problem::from(measures).check()?;
         let view = measures.view(Tensor::Map).ok_or_else(no_map)?;
         let [_, _, rows, columns] = view.sizes;
         let [_, tokens] = measures.spec().only_or_all();

@@ -55,8 +55,8 @@ impl Slopes {
     /// ```
     #[must_use]
     pub fn of_heads(heads: u32) -> Vec<f32> {
-        let power = 1 << heads.max(1).ilog2();
-        let slopes = |count: u32| (1..=count).map(move |n| (-8.0 * f64::from(n) / f64::from(count)).exp2() as f32);
+        let power = 1_u64 << heads.max(1).ilog2();
+        let slopes = |count: u64| (1..=count).map(move |n| (-8.0 * n as f64 / count as f64).exp2() as f32);
         slopes(power).chain(slopes(2 * power).step_by(2)).take(heads as usize).collect()
     }
 }
