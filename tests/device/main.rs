@@ -5,6 +5,7 @@ mod blocks;
 mod cases;
 mod compare;
 mod decode;
+mod devices;
 mod faults;
 mod features;
 mod gpu;

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use wgpu_attention::{
     Activation, Algorithm, Align, Angles, Attention, BlockForm, Caps, DType, Divergence, Embed, Error, Grid, Layout,
     Linear, Locate, MapOf, Mask, Measures, Merge, Norm, Order, Pairs, Plan, Pool, Problem, Rope, Rotary, ScoreStage,
-    Shape, Slopes, Spec, kernels::Kernel,
+    Shape, Slopes, Spec,
+    kernels::{Choice, Kernel},
+    program::Program,
+    wgpu,
 };
 
 use super::{Noop, SHAPE};
@@ -127,4 +130,61 @@ fn every_program_binds_and_records() {
     assert!(cut > 20, "few problems were cut");
     let all: BTreeSet<_> = Kernel::names().filter(|name| *name != "matrix").collect();
     assert_eq!(seen.into_keys().collect::<BTreeSet<_>>(), all, "all but matrices, which this device does not have");
+}
+
+/// The algorithms of attention, or that there is no choice.
+fn choices(problem: &Problem, caps: &Caps) -> Vec<Choice> {
+    match problem {
+        Problem::Attention(spec) => {
+            Algorithm::candidates(spec, caps).expect("a legal spec").into_iter().map(Choice::Asked).collect()
+        }
+        _ => vec![Choice::Suggested],
+    }
+}
+
+/// Most storage buffers that a kernel of a program binds.
+fn most_buffers(program: &Program) -> usize {
+    program.kernels.iter().map(|kernel| kernel.shader().source().bindings.len()).max().unwrap_or(0)
+}
+
+#[test]
+fn too_few_storage_buffers_are_refused_with_the_number_needed() {
+    let mut refused = BTreeSet::new();
+    for limit in 0..8 {
+        let required_limits = wgpu::Limits { max_storage_buffers_per_shader_stage: limit, ..wgpu::Limits::default() };
+        let descriptor = wgpu::DeviceDescriptor { required_limits, ..wgpu::DeviceDescriptor::default() };
+        let (device, queue) = wgpu::Device::noop(&descriptor);
+        let noop = Noop::on(device, queue);
+        let caps = noop.attention.caps();
+        assert_eq!(caps.storage_buffers, limit);
+        for problem in features() {
+            for choice in choices(&problem, caps) {
+                let plan = match choice {
+                    Choice::Asked(algorithm) => noop.attention.plan_with(algorithm, &problem),
+                    _ => noop.attention.plan(&problem),
+                };
+                let program = |caps: &Caps| Program::new(problem.clone(), caps, choice);
+                match plan {
+                    Ok(_) => assert!(program(caps).is_ok_and(|program| most_buffers(&program) <= limit as usize)),
+                    Err(Error::Kernel { kernel, because }) => {
+                        let needs = because.strip_prefix("it binds ").and_then(|rest| rest.split_once(' '));
+                        let needs: u32 =
+                            needs.and_then(|(needs, _)| needs.parse().ok()).unwrap_or_else(|| panic!("{because}"));
+                        assert_eq!(because, format!("it binds {needs} storage buffers, the device {limit}"));
+                        let again = program(&Caps { storage_buffers: needs, ..caps.clone() });
+                        let again = again.err().map_or(String::new(), |error| error.to_string());
+                        assert!(
+                            needs > limit && !again.contains(&format!("it binds {needs} ")),
+                            "{because}, then {again}"
+                        );
+                        refused.insert(kernel);
+                    }
+                    Err(other) => panic!("{limit} buffers, {problem:?}: {other}"),
+                }
+            }
+        }
+        assert_eq!(noop.uncaught(), 0);
+    }
+    let all: BTreeSet<_> = Kernel::names().filter(|name| *name != "matrix").collect();
+    assert_eq!(refused, all, "kernels that were refused");
 }
