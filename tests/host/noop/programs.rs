@@ -56,6 +56,7 @@ fn features() -> Vec<Problem> {
         spec.clone().q_type(DType::F16).kv_type(DType::Bf16).out_type(DType::F16),
         spec.clone().lse().without_out(),
         spec.clone().weights().only(1..3, 2..60),
+        spec.clone().scores(ScoreStage::Scaled).without_out(),
         masked(packed.clone()).lse().weights(),
         masked(spec.clone().kv_lens()).lse().weights().scores(ScoreStage::Masked),
         packed,
@@ -68,11 +69,13 @@ fn features() -> Vec<Problem> {
     let comparisons = [comparison.clone(), comparison.shared_buffer()].map(Problem::from);
     let locates =
         [Locate::new([2, 4, 70, 8], 3, 5), Locate::new([2, 4, 70, 7], 1, 1).one_alignment()].map(Problem::from);
+    let alone = [Measures::of(&spec).received(), Measures::of(&spec).map(20, 30, Pool::Max, MapOf::EachHead)];
     let measures = specs.iter().map(|spec| Measures::of(spec).ranges(2).top(5).received());
     let measures = measures.map(|measures| Problem::from(measures.map(20, 30, Pool::Sum, MapOf::EachHead)));
     let measures: Vec<_> = measures.filter(|problem| problem.check().is_ok()).collect();
     assert!(measures.len() > 6, "all but those that append");
     let others = ropes.into_iter().chain(merges).chain(comparisons).chain(locates).chain(measures).chain(layers());
+    let others = others.chain(alone.map(Problem::from));
     specs.into_iter().map(Problem::from).chain(others).collect()
 }
 
