@@ -33,7 +33,9 @@ doctests     40  the programs in the documentation
 driver       20  which adapter the tests take
 pictures     40  tests of pictures, and of the page in a browser
 device      500  tests with a device: every kernel, acceptance cases, mutants, models
+drivers      60  each kernel on other drivers and with other sizes of subgroups
 opengl       40  one acceptance case of each feature on OpenGL
+compilers   180  the text of every kernel through other people's compilers
 examples    120  the examples
 END
 }
@@ -199,6 +201,27 @@ find_model() {
   fi
 }
 
+# Compilers of SPIR-V, GLSL and HLSL from apt, and Dawn from npm. The tests leave out with a line what is not there.
+find_compilers() {
+  local sudo=() runner dawn=$PWD/target/dawn
+  if [ "$(id -u)" != 0 ]; then sudo=(sudo -n); fi
+  if has apt-get && ! { has spirv-val && has glslangValidator; }; then
+    say "installing spirv-val and glslangValidator"
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+      apt-get -qq install -y --no-install-recommends spirv-tools glslang-tools >/dev/null || say "apt could not install them"
+  fi
+  has node && has npm || return 0
+  if [ ! -e "$dawn/node_modules/webgpu/index.js" ]; then
+    say "installing Dawn under target/dawn"
+    mkdir -p "$dawn" && npm install --silent --no-audit --no-fund --prefix "$dawn" webgpu || say "npm could not install it"
+  fi
+  runner=$(runner_variable)
+  # Node with the driver of the tests.
+  mkdir -p "$dawn/bin" && printf '#!/usr/bin/env bash\ncd "%s" && exec %s "%s" "$@"\n' \
+    "$PWD" "${!runner:-}" "$(node -p process.execPath)" >"$dawn/bin/node" && chmod +x "$dawn/bin/node"
+  export WGPU_ATTENTION_DAWN=$dawn/node_modules/webgpu/index.js
+}
+
 # --- steps: a function for each, which returns 0, or 77 after saying why it is left out --------------------------------
 
 step_format() { run cargo fmt --all --check; }
@@ -212,11 +235,28 @@ step_wasm() {
 }
 step_docs() { RUSTDOCFLAGS="-D warnings" run cargo doc --release --package wgpu-attention --no-deps --all-features; }
 step_build() { run cargo test --release --workspace --no-run; } # the examples too, the probe among them
-step_host() { run cargo test --release --workspace --test architecture --test host --test hostile -- --include-ignored; }
+step_host() { run cargo test --release --workspace --test architecture --test host --test hostile -- --include-ignored --skip compilers::; }
 step_doctests() { run cargo test --release --workspace --doc && run cargo test --release --workspace --lib; }
 step_driver() { choose_driver; }
 step_pictures() { find_browser; run cargo test --release --workspace --test inspect -- --include-ignored; }
 step_device() { find_model; run cargo test --release --workspace --test device -- --include-ignored; }
+each_kernel() { # [ARGUMENT OF env...]
+  run env "$@" cargo test --release --workspace --test device -- --include-ignored devices::every_kernel_matches_the_oracle_on_this_device
+}
+step_drivers() {
+  local bits driver=/usr/lib/chromium/vk_swiftshader_icd.json
+  if [[ ${WGPU_ADAPTER_NAME:-} == llvmpipe* ]]; then
+    for bits in 128 256; do each_kernel LP_NATIVE_VECTOR_WIDTH=$bits || return; done # subgroups of 4 and of 8
+  else
+    echo "left out: other sizes of subgroups, which only Mesa's software driver can have"
+  fi
+  [ -e $driver ] || left_out "there is no SwiftShader, which Debian's Chromium brings" || return
+  each_kernel -u "$(runner_variable)" -u WGPU_ADAPTER_NAME VK_DRIVER_FILES=$driver LD_LIBRARY_PATH="${driver%/*}"
+}
+step_compilers() {
+  find_compilers
+  run env PATH="$PWD/target/dawn/bin:$PATH" cargo test --release --workspace --test host -- --include-ignored --nocapture compilers::
+}
 step_opengl() { # compiling takes long there
   grep -qi '^gl' <<<"${found-}" || left_out "no OpenGL answers" || return
   run env -u WGPU_ADAPTER_NAME WGPU_BACKEND=gl cargo test --release --workspace --test device -- --include-ignored cases::one_case

@@ -138,6 +138,17 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// The outputs that the case names, by another way to compute a problem than a [`Gpu`]; `None` for a layer.
+    pub(crate) fn run_by(
+        &self,
+        compute: impl FnOnce(&Problem, &Inputs<'_>) -> Result<Outputs<f32>>,
+    ) -> Result<Option<Arrays>> {
+        match &self.task {
+            Task::Problem(asked) => asked.run_by(compute).map(Some),
+            Task::Module(_) => Ok(None),
+        }
+    }
+
     /// Computes the outputs that the case names.
     pub(crate) fn run(&self, gpu: &Gpu) -> Result<Arrays> {
         match &self.task {
@@ -149,14 +160,19 @@ impl<'a> Case<'a> {
 
 impl Asked<'_> {
     fn run(&self, gpu: &Gpu) -> Result<Arrays> {
-        let Asked { problem, given, .. } = self;
         // Refuses what the device cannot bind before memory is taken for it.
-        gpu.attention().plan(problem)?;
-        let values = given.iter().map(|(tensor, given)| Ok((*tensor, given.read()?))).collect::<Result<Vec<_>>>()?;
-        let inputs = values.iter().fold(Inputs::default(), |all, (tensor, values)| all.set(*tensor, values.data()));
-        let outputs = gpu.run(problem, &inputs)?;
+        gpu.attention().plan(&self.problem)?;
+        let arrays = self.run_by(|problem, inputs| Ok(gpu.run(problem, inputs)?));
         // Each case is a problem of its own: its buffers would never serve again.
         gpu.clear();
+        arrays
+    }
+
+    fn run_by(&self, compute: impl FnOnce(&Problem, &Inputs<'_>) -> Result<Outputs<f32>>) -> Result<Arrays> {
+        let Asked { problem, given, .. } = self;
+        let values = given.iter().map(|(tensor, given)| Ok((*tensor, given.read()?))).collect::<Result<Vec<_>>>()?;
+        let inputs = values.iter().fold(Inputs::default(), |all, (tensor, values)| all.set(*tensor, values.data()));
+        let outputs = compute(problem, &inputs)?;
         Ok(self.named(&inputs, &outputs))
     }
 

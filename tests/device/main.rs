@@ -6,6 +6,7 @@ mod blocks;
 mod cases;
 mod compare;
 mod decode;
+mod devices;
 mod faults;
 mod features;
 mod gpu;

@@ -5,8 +5,11 @@ mod autotune;
 mod block_masks;
 #[path = "../support/case.rs"]
 mod case;
+mod compilers;
 #[path = "../support/draw.rs"]
 mod draw;
+#[path = "../support/each_kernel.rs"]
+mod each_kernel;
 mod every_kernel;
 mod examples;
 mod explain;
@@ -21,4 +24,6 @@ mod reference;
 mod refusals;
 mod shaders;
 mod spec;
+#[path = "../support/stored.rs"]
+mod stored;
 mod support_table;

@@ -1,7 +1,7 @@
 //! Every kernel's text, without a device: naga parses, validates and lowers it, and it is what its host file says it is.
 
 mod choices;
-mod lower;
+pub(crate) mod lower;
 mod uniform;
 
 use std::{
@@ -24,11 +24,11 @@ use wgpu_attention::{
 };
 
 /// A kernel whose text naga accepts with no capability beyond WebGPU's, but those that it says it needs.
-struct Reflected {
-    kernel: Kernel,
-    source: Source,
-    module: Module,
-    info: ModuleInfo,
+pub(crate) struct Reflected {
+    pub(crate) kernel: Kernel,
+    pub(crate) source: Source,
+    pub(crate) module: Module,
+    pub(crate) info: ModuleInfo,
 }
 
 fn reflect(kernel: Kernel) -> Reflected {
@@ -73,7 +73,7 @@ fn more() -> [Caps; 7] {
 }
 
 /// Every kernel of all these devices.
-static KERNELS: LazyLock<Vec<Reflected>> =
+pub(crate) static KERNELS: LazyLock<Vec<Reflected>> =
     LazyLock::new(|| every_kernel(&[&least()[..], &more()[..]].concat()).into_iter().map(reflect).collect());
 
 /// Runs a check of every kernel and names those that fail.

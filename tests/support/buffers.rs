@@ -1,11 +1,11 @@
 //! Tensors between canaries: what a kernel reads beside its inputs is NaN, what it writes beside its outputs is seen.
 
-use half::{bf16, f16};
-use wgpu_attention::{Bindings, DType, Data, Gpu, Outputs, Problem, Tensor, View, wgpu};
+use wgpu_attention::{Bindings, Data, Gpu, Outputs, Problem, Tensor, View, wgpu};
 
 use super::{
     case::{Case, each},
-    elements, read,
+    read,
+    stored::{elements, number, stored},
 };
 
 /// Bytes before and after each tensor: a multiple of every device's alignment, and of the longest tile row.
@@ -40,6 +40,11 @@ impl Buffers {
 
     pub(crate) fn slice(&self, tensor: Tensor) -> Option<wgpu::BufferSlice<'_>> {
         self.0.iter().find(|held| held.view.tensor == tensor).map(Held::slice)
+    }
+
+    /// Every byte of the outputs and of what lies beside them.
+    pub(crate) fn bytes(&self, gpu: &Gpu) -> Vec<Vec<u8>> {
+        self.0.iter().filter(|held| held.view.is_output()).map(|held| read(gpu, &held.buffer)).collect()
     }
 
     /// The outputs, or what was written that is none of them. Gaps and rows of no sequence become 0.
@@ -111,31 +116,5 @@ impl Held {
             }
         }
         Ok(output)
-    }
-}
-
-/// The bytes of elements of a type.
-fn stored(data: Data<'_>, dtype: DType) -> Vec<u8> {
-    match (data, dtype) {
-        (Data::Floats(data), DType::F16) => data.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
-        (Data::Floats(data), DType::Bf16) => data.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
-        (Data::Floats(data), _) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        (Data::Words(data), _) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        (Data::Bools(data), DType::Bit) => {
-            data.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit))).collect()
-        }
-        // Anything but 0 is true.
-        (Data::Bools(data), _) => {
-            data.iter().zip((1..=255u8).cycle()).map(|(&x, yes)| if x { yes } else { 0 }).collect()
-        }
-        (other, _) => panic!("{other:?}"),
-    }
-}
-
-fn number(bits: u32, dtype: DType) -> f32 {
-    match dtype {
-        DType::F16 => f16::from_bits(bits as u16).to_f32(),
-        DType::Bf16 => bf16::from_bits(bits as u16).to_f32(),
-        _ => f32::from_bits(bits),
     }
 }

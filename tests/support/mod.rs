@@ -4,11 +4,13 @@ pub(crate) mod block_masks;
 pub(crate) mod buffers;
 pub(crate) mod case;
 mod draw;
+pub(crate) mod each_kernel;
 pub(crate) mod indexes;
 pub(crate) mod numbers;
 pub(crate) mod program;
+pub(crate) mod stored;
 
-use wgpu_attention::{DType, Error, Gpu, Outputs, Problem, Tensor, View, reference, wgpu};
+use wgpu_attention::{Error, Gpu, Outputs, Problem, Tensor, View, reference, wgpu};
 
 pub(crate) use crate::support::case::Case;
 
@@ -35,16 +37,6 @@ impl<P: Clone + Into<Problem>> Case<P> {
     /// Compares every output with the oracle under the tolerance rule.
     pub(crate) fn compare(&self, actual: &Outputs<f32>) -> Result<(), String> {
         reference::check(self.spec.clone(), &self.inputs(), actual).map(drop).map_err(|wrong| wrong.to_string())
-    }
-}
-
-/// The bits of each element of a type, in 32.
-pub(crate) fn elements(bytes: &[u8], dtype: DType) -> Vec<u32> {
-    match dtype.bits() {
-        32 => bytemuck::pod_collect_to_vec(bytes),
-        16 => bytemuck::pod_collect_to_vec::<u8, u16>(bytes).into_iter().map(u32::from).collect(),
-        8 => bytes.iter().map(|&byte| byte.into()).collect(),
-        _ => bytes.iter().flat_map(|byte| (0..8).map(move |bit| u32::from(byte >> bit & 1))).collect(),
     }
 }
 

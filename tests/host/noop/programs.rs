@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use wgpu_attention::{
     Activation, Algorithm, Align, Angles, Attention, BlockForm, Caps, DType, Divergence, Embed, Error, Grid, Layout,
     Linear, Locate, MapOf, Mask, Measures, Merge, Norm, Order, Pairs, Plan, Pool, Problem, Rope, Rotary, ScoreStage,
-    Shape, Slopes, Spec, kernels::Kernel,
+    Shape, Slopes, Spec,
+    kernels::{Choice, Kernel},
+    program::Program,
+    wgpu,
 };
 
 use super::{Noop, SHAPE};
@@ -53,6 +56,7 @@ fn features() -> Vec<Problem> {
         spec.clone().q_type(DType::F16).kv_type(DType::Bf16).out_type(DType::F16),
         spec.clone().lse().without_out(),
         spec.clone().weights().only(1..3, 2..60),
+        spec.clone().scores(ScoreStage::Scaled).without_out(),
         masked(packed.clone()).lse().weights(),
         masked(spec.clone().kv_lens()).lse().weights().scores(ScoreStage::Masked),
         packed,
@@ -65,11 +69,13 @@ fn features() -> Vec<Problem> {
     let comparisons = [comparison.clone(), comparison.shared_buffer()].map(Problem::from);
     let locates =
         [Locate::new([2, 4, 70, 8], 3, 5), Locate::new([2, 4, 70, 7], 1, 1).one_alignment()].map(Problem::from);
+    let alone = [Measures::of(&spec).received(), Measures::of(&spec).map(20, 30, Pool::Max, MapOf::EachHead)];
     let measures = specs.iter().map(|spec| Measures::of(spec).ranges(2).top(5).received());
     let measures = measures.map(|measures| Problem::from(measures.map(20, 30, Pool::Sum, MapOf::EachHead)));
     let measures: Vec<_> = measures.filter(|problem| problem.check().is_ok()).collect();
     assert!(measures.len() > 6, "all but those that append");
     let others = ropes.into_iter().chain(merges).chain(comparisons).chain(locates).chain(measures).chain(layers());
+    let others = others.chain(alone.map(Problem::from));
     specs.into_iter().map(Problem::from).chain(others).collect()
 }
 
@@ -127,4 +133,61 @@ fn every_program_binds_and_records() {
     assert!(cut > 20, "few problems were cut");
     let all: BTreeSet<_> = Kernel::names().filter(|name| *name != "matrix").collect();
     assert_eq!(seen.into_keys().collect::<BTreeSet<_>>(), all, "all but matrices, which this device does not have");
+}
+
+/// The algorithms of attention, or that there is no choice.
+fn choices(problem: &Problem, caps: &Caps) -> Vec<Choice> {
+    match problem {
+        Problem::Attention(spec) => {
+            Algorithm::candidates(spec, caps).expect("a legal spec").into_iter().map(Choice::Asked).collect()
+        }
+        _ => vec![Choice::Suggested],
+    }
+}
+
+/// Most storage buffers that a kernel of a program binds.
+fn most_buffers(program: &Program) -> usize {
+    program.kernels.iter().map(|kernel| kernel.shader().source().bindings.len()).max().unwrap_or(0)
+}
+
+#[test]
+fn too_few_storage_buffers_are_refused_with_the_number_needed() {
+    let mut refused = BTreeSet::new();
+    for limit in 0..8 {
+        let required_limits = wgpu::Limits { max_storage_buffers_per_shader_stage: limit, ..wgpu::Limits::default() };
+        let descriptor = wgpu::DeviceDescriptor { required_limits, ..wgpu::DeviceDescriptor::default() };
+        let (device, queue) = wgpu::Device::noop(&descriptor);
+        let noop = Noop::on(device, queue);
+        let caps = noop.attention.caps();
+        assert_eq!(caps.storage_buffers, limit);
+        for problem in features() {
+            for choice in choices(&problem, caps) {
+                let plan = match choice {
+                    Choice::Asked(algorithm) => noop.attention.plan_with(algorithm, &problem),
+                    _ => noop.attention.plan(&problem),
+                };
+                let program = |caps: &Caps| Program::new(problem.clone(), caps, choice);
+                match plan {
+                    Ok(_) => assert!(program(caps).is_ok_and(|program| most_buffers(&program) <= limit as usize)),
+                    Err(Error::Kernel { kernel, because }) => {
+                        let needs = because.strip_prefix("it binds ").and_then(|rest| rest.split_once(' '));
+                        let needs: u32 =
+                            needs.and_then(|(needs, _)| needs.parse().ok()).unwrap_or_else(|| panic!("{because}"));
+                        assert_eq!(because, format!("it binds {needs} storage buffers, the device {limit}"));
+                        let again = program(&Caps { storage_buffers: needs, ..caps.clone() });
+                        let again = again.err().map_or(String::new(), |error| error.to_string());
+                        assert!(
+                            needs > limit && !again.contains(&format!("it binds {needs} ")),
+                            "{because}, then {again}"
+                        );
+                        refused.insert(kernel);
+                    }
+                    Err(other) => panic!("{limit} buffers, {problem:?}: {other}"),
+                }
+            }
+        }
+        assert_eq!(noop.uncaught(), 0);
+    }
+    let all: BTreeSet<_> = Kernel::names().filter(|name| *name != "matrix").collect();
+    assert_eq!(refused, all, "kernels that were refused");
 }

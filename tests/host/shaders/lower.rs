@@ -16,18 +16,22 @@ use wgpu_attention::kernels::Needs;
 /// to GLSL ES. GLSL ES has no subgroup operations either, and HLSL no cooperative matrices.
 pub(crate) fn to_all(module: &Module, info: &ModuleInfo, needs: Needs) -> Result<(), String> {
     for checked in [true, false] {
-        to_spirv(module, info, checked, needs).map_err(|error| format!("SPIR-V: {error}"))?;
+        let words = to_spirv(module, info, checked, needs).map_err(|error| format!("SPIR-V: {error}"))?;
+        if words.len() <= 100 {
+            return Err(format!("SPIR-V: only {} words", words.len()));
+        }
         to_msl(module, info, checked).map_err(|error| format!("MSL: {error}"))?;
     }
     if !needs.matrices {
         to_hlsl(module, info, needs).map_err(|error| format!("HLSL: {error}"))?;
     }
     if needs == Needs::default() {
-        return to_glsl(module, info).map_err(|error| format!("GLSL: {error}"));
+        return to_glsl(module, info).map(drop).map_err(|error| format!("GLSL: {error}"));
     }
     // naga's writer of GLSL panics at what it has no words for.
-    let glsl = if needs.subgroups { Err(String::new()) } else { to_glsl(module, info) };
-    let plain = [("SPIR-V of WebGPU's core", to_spirv(module, info, false, Needs::default())), ("GLSL", glsl)];
+    let glsl = if needs.subgroups { Err(String::new()) } else { to_glsl(module, info).map(drop) };
+    let spirv = to_spirv(module, info, false, Needs::default()).map(drop);
+    let plain = [("SPIR-V of WebGPU's core", spirv), ("GLSL", glsl)];
     match plain.into_iter().find(|(_, lowered)| lowered.is_ok()) {
         Some((target, _)) => Err(format!("{target}: it needs nothing beyond")),
         None => Ok(()),
@@ -49,7 +53,8 @@ fn main_point() -> (ShaderStage, String) {
     (ShaderStage::Compute, "main".into())
 }
 
-fn to_spirv(module: &Module, info: &ModuleInfo, checked: bool, needs: Needs) -> Result<(), String> {
+/// For Vulkan 1.0; for 1.1 with subgroup operations.
+pub(crate) fn to_spirv(module: &Module, info: &ModuleInfo, checked: bool, needs: Needs) -> Result<Vec<u32>, String> {
     let mut capabilities = vec![spv::Capability::Shader];
     if needs.f16 {
         capabilities.push(spv::Capability::Float16);
@@ -81,8 +86,7 @@ fn to_spirv(module: &Module, info: &ModuleInfo, checked: bool, needs: Needs) -> 
     };
     let (shader_stage, entry_point) = main_point();
     let words = spv::write_vec(module, info, &options, Some(&spv::PipelineOptions { shader_stage, entry_point }));
-    let words = words.map_err(|error| error.to_string())?;
-    if words.len() > 100 { Ok(()) } else { Err(format!("only {} words", words.len())) }
+    words.map_err(|error| error.to_string())
 }
 
 fn to_msl(module: &Module, info: &ModuleInfo, checked: bool) -> Result<(), String> {
@@ -109,7 +113,7 @@ fn to_msl(module: &Module, info: &ModuleInfo, checked: bool) -> Result<(), Strin
     contains(&text, "kernel void")
 }
 
-fn to_hlsl(module: &Module, info: &ModuleInfo, needs: Needs) -> Result<(), String> {
+pub(crate) fn to_hlsl(module: &Module, info: &ModuleInfo, needs: Needs) -> Result<String, String> {
     let target = |slot| hlsl::BindTarget { register: u32::from(slot), ..Default::default() };
     let options = hlsl::Options {
         shader_model: match needs {
@@ -129,10 +133,10 @@ fn to_hlsl(module: &Module, info: &ModuleInfo, needs: Needs) -> Result<(), Strin
     if let Some(Err(error)) = written.entry_point_names.into_iter().next() {
         return Err(error.to_string());
     }
-    contains(&text, "[numthreads(")
+    contains(&text, "[numthreads(").map(|()| text)
 }
 
-fn to_glsl(module: &Module, info: &ModuleInfo) -> Result<(), String> {
+pub(crate) fn to_glsl(module: &Module, info: &ModuleInfo) -> Result<String, String> {
     let options = glsl::Options {
         version: glsl::Version::new_gles(310),
         binding_map: bindings(module, |slot| slot),
@@ -144,7 +148,7 @@ fn to_glsl(module: &Module, info: &ModuleInfo) -> Result<(), String> {
     let mut text = String::new();
     let writer = glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies(false));
     writer.and_then(|mut writer| writer.write()).map_err(|error| error.to_string())?;
-    contains(&text, "#version 310 es")
+    contains(&text, "#version 310 es").map(|()| text)
 }
 
 fn contains(text: &str, wanted: &str) -> Result<(), String> {
