@@ -35,7 +35,7 @@ pictures     40  tests of pictures, and of the page in a browser
 device      500  tests with a device: every kernel, acceptance cases, mutants, models
 drivers      60  each kernel on other drivers and with other sizes of subgroups
 opengl       40  one acceptance case of each feature on OpenGL
-compilers   180  the text of every kernel through other people's compilers
+compilers   330  the text of every kernel through other people's compilers
 examples    120  the examples
 END
 }
@@ -243,13 +243,15 @@ step_device() { find_model; run cargo test --release --workspace --test device -
 each_kernel() { # [ARGUMENT OF env...]
   run env "$@" cargo test --release --workspace --test device -- --include-ignored devices::every_kernel_matches_the_oracle_on_this_device
 }
-step_drivers() {
+step_drivers() { # where shaders are in no cache yet, OpenGL takes minutes
   local bits driver=/usr/lib/chromium/vk_swiftshader_icd.json
   if [[ ${WGPU_ADAPTER_NAME:-} == llvmpipe* ]]; then
     for bits in 128 256; do each_kernel LP_NATIVE_VECTOR_WIDTH=$bits || return; done # subgroups of 4 and of 8
   else
     echo "left out: other sizes of subgroups, which only Mesa's software driver can have"
   fi
+  if grep -qi '^gl' <<<"${found-}"; then each_kernel -u WGPU_ADAPTER_NAME WGPU_BACKEND=gl || return
+  else echo "left out: OpenGL, which does not answer"; fi
   [ -e $driver ] || left_out "there is no SwiftShader, which Debian's Chromium brings" || return
   each_kernel -u "$(runner_variable)" -u WGPU_ADAPTER_NAME VK_DRIVER_FILES=$driver LD_LIBRARY_PATH="${driver%/*}"
 }
