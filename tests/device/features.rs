@@ -12,10 +12,10 @@ use crate::{
     support::{Case, Failures, block_masks::block_form, text},
 };
 
-/// Combinations drawn: WGPU_ATTENTION_COMBINATIONS, or what two cores do in a few minutes. On software drivers nearly all of
-/// that is compiling shaders.
+/// Combinations drawn: WGPU_ATTENTION_COMBINATIONS, or what two old cores do in a few minutes. On software drivers nearly all of
+/// that is compiling shaders. A weekly run of CI draws ten times as many.
 pub(crate) fn combinations() -> u64 {
-    std::env::var("WGPU_ATTENTION_COMBINATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(60)
+    std::env::var("WGPU_ATTENTION_COMBINATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(30)
 }
 
 /// A combination, the features in it, and the first row of its weights and scores.

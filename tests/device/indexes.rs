@@ -192,7 +192,7 @@ fn no_index_of_attention_is_past_the_end() {
     let gpu = crate::support::gpu();
     let (mut watch, mut failures, means) = (Watch::new(&gpu), Failures::default(), means(&gpu));
     // Rewritten texts take long to compile.
-    for n in 0..combinations() * 2 / 5 {
+    for n in 0..combinations() * 4 / 5 {
         let drawn = draw_among(n, &ALL, &SMALL);
         let caps = &means[n as usize % 3];
         let able = algorithms(&gpu.attention().limited(caps.clone()), &drawn.spec);
