@@ -113,6 +113,9 @@ impl Attention {
     }
 
     /// Checks a problem against the device, chooses kernels and compiles them. The same problem again costs a look-up.
+    ///
+    /// A new plan has a small buffer of parameters, which wgpu keeps mapped until the next submission: whoever makes thousands of plans
+    /// without submitting anything holds as many buffers.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn plan(&self, problem: impl Into<Problem>) -> Result<Plan, Error> {
         pollster::block_on(self.plan_any(problem.into(), Choice::Suggested))
