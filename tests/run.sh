@@ -238,7 +238,37 @@ step_host() { run cargo test --release --workspace --test architecture --test ho
 step_doctests() { run cargo test --release --workspace --doc && run cargo test --release --workspace --lib; }
 step_driver() { choose_driver; }
 step_pictures() { find_browser; run cargo test --release --workspace --test inspect -- --include-ignored; }
-step_device() { find_model; run cargo test --release --workspace --test device -- --include-ignored; }
+# Every test in a process of its own, two at a time: in one process Mesa's software driver compiles on one core, and nearly all time is that.
+step_device() {
+  local runner list
+  find_model
+  runner=$(runner_variable) && runner_program=${!runner:-}
+  case $runner_program in target/*) runner_program=$PWD/$runner_program ;; esac
+  program=$(cargo test --release --workspace --test device --no-run 2>&1 | sed -n 's/.*(\(.*device-[^)]*\)).*/\1/p')
+  program=$PWD/${program//\\//}
+  list=$(cd tests && on_adapter "$program" --list | sed -n 's/: test$//p')
+  [ -n "$list" ] || die "the program of the device tests has no tests"
+  export program runner_program
+  # The longest first, so that none is alone at the end.
+  { grep -E "$LONGEST" <<<"$list"; grep -vE "$LONGEST" <<<"$list"; } | (cd tests && xargs -n 1 -P 2 bash -c 'one_test "$1"' _)
+}
+LONGEST='^(features|mutants|cases::every|indexes|oracle|devices)'
+# A program on the adapter of the tests, from any folder.
+on_adapter() { # PROGRAM [ARGUMENTS]
+  # shellcheck disable=SC2086 # at spaces, as cargo does
+  ${runner_program:-} "$@"
+}
+one_test() { # NAME
+  local log start=$SECONDS
+  if log=$(on_adapter "$program" --include-ignored --nocapture --exact "$1" 2>&1 </dev/null) && grep -q '^test result: ok. 1 passed' <<<"$log"; then
+    echo "ok $1, $((SECONDS - start)) s"
+    sed -n 's/^left out/   left out/p' <<<"$log"
+  else
+    printf 'FAILED %s\n%s\n' "$1" "$log"
+    return 1
+  fi
+}
+export -f on_adapter one_test
 each_kernel() { # [ARGUMENT OF env...]
   run env "$@" cargo test --release --workspace --test device -- --include-ignored devices::every_kernel_matches_the_oracle_on_this_device
 }
