@@ -23,7 +23,7 @@ pub(crate) fn rotations() -> Vec<Problem> {
     let rotation = |n: usize| {
         let dtype = [DType::F32, DType::F16, DType::Bf16][n % 3];
         let (dim, turned) = [(64, 64), (20, 12), (7, 6)][n / 3 % 3];
-        let pairs = if n % 2 == 0 { Pairs::Halves } else { Pairs::Interleaved };
+        let pairs = if n.is_multiple_of(2) { Pairs::Halves } else { Pairs::Interleaved };
         let angles = [Angles::Rows, Angles::Ids { positions: 9 }, Angles::Appended { positions: 30 }][n / 6];
         let rope = Rope::new([2, 3, 21, dim], Rotary { dim: turned, pairs, angles }).q_type(dtype);
         let rope = match n % 4 {
