@@ -24,7 +24,9 @@ fn hold(settings: impl IntoIterator<Item = Setting>) {
 fn every_kernel_keeps_its_bound() {
     let types = |algorithm| [DType::F32, DType::F16, DType::Bf16].map(|dtype| (algorithm, dtype));
     let settings = Algorithm::ALL.into_iter().flat_map(types);
-    hold(settings.map(|(algorithm, dtype)| Setting { algorithm, dtype, head_dim: 16, kv_len: 512 }));
+    let narrow = settings.map(|(algorithm, dtype)| Setting { algorithm, dtype, head_dim: 16, kv_len: 512 });
+    let wide = Algorithm::ALL.map(|algorithm| Setting { algorithm, dtype: DType::F16, head_dim: 128, kv_len: 512 });
+    hold(narrow.chain(wide));
 }
 
 #[test]
