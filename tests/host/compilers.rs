@@ -74,7 +74,7 @@ fn each<'a>(
     assert!(passed * 4 > left_out.values().sum::<usize>(), "{compiler} saw few texts");
 }
 
-/// One in five of the kernels whose texts differ in more than numbers: one program start for each text is slow. All that differ so with
+/// One in five of the kernels whose texts differ in more than numbers: compiling all takes long. All that differ so with
 /// `WGPU_ATTENTION_COMPILERS=different`, which takes minutes, and every text with `all`, which takes half an hour.
 fn sample() -> Vec<&'static Reflected> {
     let (asked, mut seen) = (env::var("WGPU_ATTENTION_COMPILERS").unwrap_or_default(), HashSet::new());

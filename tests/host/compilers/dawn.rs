@@ -16,9 +16,9 @@ use wgpu_attention::{
     shader::Source,
 };
 
-use super::{Verdict, each, find};
+use super::{Verdict, each, find, sample};
 use crate::{
-    shaders::{KERNELS, Reflected},
+    shaders::Reflected,
     stored::{elements, number, stored},
 };
 
@@ -140,7 +140,7 @@ fn outputs(views: &[View], results: &[Vec<u32>]) -> Outputs<f32> {
 fn tint_accepts_all() {
     let Some(mut dawn) = Dawn::start() else { return };
     let (f16, subgroups) = (dawn.caps.f16, dawn.caps.subgroups.is_some());
-    each("Tint", &*KERNELS, |Reflected { kernel, source, .. }| {
+    each("Tint", sample(), |Reflected { kernel, source, .. }| {
         let needs = kernel.shader().needs();
         if needs.matrices {
             return Verdict::LeftOut("wgpu's cooperative matrices are not WebGPU's");
