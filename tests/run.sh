@@ -63,6 +63,13 @@ check_rust() {
 
 # The variable that tells cargo what to put before each program.
 runner_variable() { rustc -vV | sed -n 's/^host: //p' | tr 'a-z.-' 'A-Z__' | sed 's/.*/CARGO_TARGET_&_RUNNER/'; }
+# Its value, for any folder.
+runner() {
+  local variable value
+  variable=$(runner_variable) && value=${!variable:-}
+  case $value in target/*) value=$PWD/$value ;; esac
+  echo "$value"
+}
 
 # What answers, a line each: BACKEND, DEVICE_TYPE, NAME, DRIVER_INFO. A driver that crashes the probe does not answer.
 probe() { found=$(example adapters | sed 1d) || found=; }
@@ -203,7 +210,7 @@ find_model() {
 
 # Compilers of SPIR-V, GLSL and HLSL from apt, and Dawn from npm. The tests leave out with a line what is not there.
 find_compilers() {
-  local runner dawn=$PWD/target/dawn
+  local dawn=$PWD/target/dawn
   if has apt-get && ! { has spirv-val && has glslangValidator; } && { [ "$(id -u)" = 0 ] || sudo -n true; }; then
     say "installing spirv-val and glslangValidator"
     as_root env DEBIAN_FRONTEND=noninteractive \
@@ -214,10 +221,9 @@ find_compilers() {
     say "installing Dawn under target/dawn"
     mkdir -p "$dawn" && npm install --silent --no-audit --no-fund --prefix "$dawn" webgpu || say "npm could not install it"
   fi
-  runner=$(runner_variable)
   # Node with the driver of the tests.
   mkdir -p "$dawn/bin" && printf '#!/usr/bin/env bash\ncd "%s" && exec %s "%s" "$@"\n' \
-    "$PWD" "${!runner:-}" "$(node -p process.execPath)" >"$dawn/bin/node" && chmod +x "$dawn/bin/node"
+    "$PWD" "$(runner)" "$(node -p process.execPath)" >"$dawn/bin/node" && chmod +x "$dawn/bin/node"
   export WGPU_ATTENTION_DAWN=$dawn/node_modules/webgpu/index.js
 }
 
@@ -240,15 +246,14 @@ step_driver() { choose_driver; }
 step_pictures() { find_browser; run cargo test --release --workspace --test inspect -- --include-ignored; }
 # Every test in a process of its own, two at a time: in one process Mesa's software driver compiles on one core, and nearly all time is that.
 step_device() {
-  local runner list
+  local list
   find_model
-  runner=$(runner_variable) && runner_program=${!runner:-}
-  case $runner_program in target/*) runner_program=$PWD/$runner_program ;; esac
+  RUNNER=$(runner)
   program=$(cargo test --release --workspace --test device --no-run 2>&1 | sed -n 's/.*(\(.*device-[^)]*\)).*/\1/p')
   program=$PWD/${program//\\//}
   list=$(cd tests && on_adapter "$program" --list | sed -n 's/: test$//p')
   [ -n "$list" ] || die "the program of the device tests has no tests"
-  export program runner_program
+  export program RUNNER
   # The longest first, so that none is alone at the end.
   { grep -E "$LONGEST" <<<"$list"; grep -vE "$LONGEST" <<<"$list"; } | (cd tests && xargs -n 1 -P 2 bash -c 'one_test "$1"' _)
 }
@@ -256,7 +261,7 @@ LONGEST='^(features|mutants|cases::every|indexes|oracle|devices)'
 # A program on the adapter of the tests, from any folder.
 on_adapter() { # PROGRAM [ARGUMENTS]
   # shellcheck disable=SC2086 # at spaces, as cargo does
-  ${runner_program:-} "$@"
+  $RUNNER "$@"
 }
 one_test() { # NAME
   local log start=$SECONDS
@@ -293,10 +298,8 @@ step_opengl() { # compiling takes long there, so each kernel alone runs where WG
 }
 # Those that were built with the tests: `cargo run` would build them again with the fewer features that they need.
 example() { # NAME [ARGUMENTS]
-  local runner
-  runner=$(runner_variable)
-  # shellcheck disable=SC2086 # at spaces, as cargo does
-  run ${!runner:-} "target/release/examples/$1" "${@:2}"
+  # shellcheck disable=SC2046 # at spaces, as cargo does
+  run $(runner) "target/release/examples/$1" "${@:2}"
 }
 step_examples() {
   example quickstart &&

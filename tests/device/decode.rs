@@ -6,7 +6,7 @@ use wgpu_attention::{
     reference, wgpu,
 };
 
-use crate::support::{numbers::numbers, read};
+use crate::support::{numbers::numbers, read, stable_gpu};
 
 const STEPS: u32 = 1000;
 const SHAPE: Shape = Shape { batch: 2, q_heads: 4, kv_heads: 2, q_len: 1, kv_len: STEPS, head_dim: 16, value_dim: 16 };
@@ -59,7 +59,7 @@ fn tables() -> [Vec<f32>; 2] {
 #[test]
 #[ignore = "needs an adapter"]
 fn a_thousand_steps_are_one_plan() {
-    let gpu = Gpu::new().unwrap_or_else(|error| panic!("{error}"));
+    let gpu = stable_gpu();
     let plan = gpu.attention().plan(spec()).expect("a legal spec");
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let buffer = |size| {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use wgpu_attention::{Attention, Gpu, Plan, Problem, kernels::Choice, wgpu};
 
-use crate::support::{Case, Failures, buffers::Buffers, each_kernel, text};
+use crate::support::{Case, Failures, buffers::Buffers, each_kernel, lesser_gpu, run_plan, text};
 
 /// The plan of a case by the algorithm that was chosen, and its buffers after it has run.
 fn run(gpu: &Gpu, attention: &Attention, case: &Case<Problem>, choice: Choice) -> Result<(Plan, Buffers), String> {
@@ -14,11 +14,7 @@ fn run(gpu: &Gpu, attention: &Attention, case: &Case<Problem>, choice: Choice) -
         _ => attention.plan(&case.spec),
     };
     let plan = plan.map_err(text)?;
-    let buffers = Buffers::new(gpu, case, plan.views());
-    let bound = plan.bind(&buffers.bindings()).map_err(text)?;
-    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    bound.encode(&mut encoder);
-    gpu.queue().submit([encoder.finish()]);
+    let buffers = run_plan(gpu, &plan, case)?;
     Ok((plan, buffers))
 }
 
@@ -46,22 +42,6 @@ fn every_kernel_matches_the_oracle_on_this_device() {
     each_kernel(&gpu, "this device", |case, _, buffers| case.compare(&buffers.outputs(&gpu, case)?));
 }
 
-/// A device of the same adapter with these features, of those that it has, and no more than WebGPU's default limits but for workgroup
-/// memory.
-fn lesser(features: wgpu::Features, workgroup_bytes: u32) -> Gpu {
-    let made = pollster::block_on(async {
-        let adapter = Gpu::adapter(wgpu::PowerPreference::HighPerformance).await.map_err(text)?;
-        let most = adapter.limits().max_compute_workgroup_storage_size;
-        let required_limits =
-            wgpu::Limits { max_compute_workgroup_storage_size: workgroup_bytes.min(most), ..wgpu::Limits::default() };
-        let required_features = adapter.features() & features;
-        let descriptor = wgpu::DeviceDescriptor { required_features, required_limits, ..Default::default() };
-        adapter.request_device(&descriptor).await.map_err(|error| error.to_string())
-    });
-    let (device, queue) = made.unwrap_or_else(|error| panic!("{error}"));
-    Gpu::from_device(device, queue)
-}
-
 #[test]
 #[ignore = "needs an adapter"]
 fn every_kernel_matches_the_oracle_on_lesser_devices() {
@@ -73,7 +53,8 @@ fn every_kernel_matches_the_oracle_on_lesser_devices() {
         ("16 KiB, subgroups", subgroups, 16384),
         ("32 KiB, both", f16 | subgroups, 32768),
     ] {
-        let gpu = lesser(features, bytes);
+        let limits = wgpu::Limits { max_compute_workgroup_storage_size: bytes, ..wgpu::Limits::default() };
+        let gpu = lesser_gpu(features, limits);
         let caps = gpu.attention().caps();
         assert!(features.contains(f16) || !caps.f16, "{name}");
         assert!(features.contains(subgroups) || caps.subgroups.is_none(), "{name}");

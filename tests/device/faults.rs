@@ -2,16 +2,14 @@
 //! offset, or beyond any sum; appends that do not fit; activations far below 0.
 
 use wgpu_attention::{
-    Activation, Algorithm, Align, DType, Data, Error, Gpu, Inputs, Layout, Linear, MapOf, Mask, Measures, Pool, Shape,
-    Spec, Tensor,
+    Activation, Algorithm, Align, DType, Data, Error, Inputs, Layout, Linear, MapOf, Mask, Measures, Pool, Shape, Spec,
+    Tensor,
 };
+
+use crate::support::stable_gpu;
 
 /// Those that take f32.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::Tile, Algorithm::Row, Algorithm::Decode];
-
-fn gpu() -> Gpu {
-    Gpu::new().unwrap_or_else(|error| panic!("{error}"))
-}
 
 fn shape(q_heads: u32, q_len: u32, kv_len: u32) -> Shape {
     Shape { batch: 1, q_heads, kv_heads: 1, q_len, kv_len, head_dim: 1, value_dim: 1 }
@@ -21,7 +19,7 @@ fn shape(q_heads: u32, q_len: u32, kv_len: u32) -> Shape {
 #[test]
 #[ignore = "needs an adapter"]
 fn rows_that_are_not_there_add_nothing() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     for (heads, rows, keys) in [(1, 1, 1), (1, 17, 45), (3, 1, 45), (3, 17, 70), (5, 33, 130)] {
         for score in [89.0, 1e4, 1e30] {
             let (q, k) = (vec![score; (heads * rows) as usize], vec![1.0; keys as usize]);
@@ -49,7 +47,7 @@ fn rows_that_are_not_there_add_nothing() {
 #[test]
 #[ignore = "needs an adapter"]
 fn a_common_offset_changes_no_weight() {
-    let (gpu, exact) = (gpu(), 1.0 / (1.0 + (-1f64).exp()));
+    let (gpu, exact) = (stable_gpu(), 1.0 / (1.0 + (-1f64).exp()));
     for offset in [0.0, 2.45e5, 1e6, 1e7, -1e7] {
         let (q, k, v) = ([1.0; 20], [offset, offset + 1.0], [0.0, 1.0]);
         for rows in [1, 20] {
@@ -73,7 +71,7 @@ fn a_common_offset_changes_no_weight() {
 #[test]
 #[ignore = "needs an adapter"]
 fn scores_beyond_the_bounds_stay_among_the_values() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     let pairs = Layout::broadcast(&[1, 2]).expect("two sizes");
     let (v, bias) = ([2.0, 4.0], [2.4e38, -1e38]);
     let plain = Spec::new(shape(1, 1, 2)).scale(1.0).lse();
@@ -98,7 +96,7 @@ fn scores_beyond_the_bounds_stay_among_the_values() {
 #[test]
 #[ignore = "needs an adapter"]
 fn queries_stand_where_their_keys_would() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     let spec = Spec::new(shape(1, 4, 4)).mask(Mask::causal()).align(Align::End).append(4);
     let inputs = Inputs::new(&[0.0; 4], &[0.0; 4], &[1.0, 2.0, 0.0, 0.0]);
     let inputs = inputs.append(&[0.0; 4], &[3.0, 4.0, 9.0, 9.0]).kv_lens(&[2]);
@@ -114,7 +112,7 @@ fn queries_stand_where_their_keys_would() {
 #[test]
 #[ignore = "needs an adapter"]
 fn activations_far_below_zero_are_zero() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     let x = [-1e30, -3e38, -1e4, -100.0];
     for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Silu, Activation::Relu] {
         for rows in [4, 64] {
@@ -130,7 +128,7 @@ fn activations_far_below_zero_are_zero() {
 #[test]
 #[ignore = "needs an adapter"]
 fn numbers_that_a_type_cannot_hold_are_refused() {
-    let (gpu, spec) = (gpu(), Spec::new(shape(1, 1, 2)).kv_type(DType::F16));
+    let (gpu, spec) = (stable_gpu(), Spec::new(shape(1, 1, 2)).kv_type(DType::F16));
     let refusal = gpu.run(&spec, &Inputs::new(&[1.0], &[65504.0, 1e5], &[1.0, 1.0])).expect_err("1e5 is no f16");
     let beyond = Error::Beyond { name: "k", index: 1, got: "1e5".into(), dtype: "f16" };
     assert_eq!(refusal, beyond);

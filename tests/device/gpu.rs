@@ -11,13 +11,9 @@ use wgpu_attention::{
     Algorithm, Align, Bindings, Error, Gpu, Inputs, Mask, Outputs, Progress, Shape, Spec, reference, wgpu,
 };
 
-use crate::support::numbers::numbers;
+use crate::support::{lesser_gpu, numbers::numbers, stable_gpu};
 
 const SHAPE: Shape = Shape { batch: 1, q_heads: 2, kv_heads: 1, q_len: 40, kv_len: 70, head_dim: 12, value_dim: 20 };
-
-fn gpu() -> Gpu {
-    Gpu::new().unwrap_or_else(|error| panic!("{error}"))
-}
 
 /// Seeded inputs of [`SHAPE`].
 fn inputs(seed: u64) -> [Vec<f32>; 3] {
@@ -34,7 +30,7 @@ fn check(gpu: &Gpu, spec: &Spec, seed: u64) {
 #[test]
 #[ignore = "needs an adapter"]
 fn a_spec_seen_before_makes_no_pipeline_and_no_buffer() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     let spec = Spec::new(SHAPE).mask(Mask::causal()).align(Align::End).lse();
     check(&gpu, &spec, 1);
     let made = || {
@@ -54,7 +50,7 @@ fn a_spec_seen_before_makes_no_pipeline_and_no_buffer() {
 #[test]
 #[ignore = "needs an adapter"]
 fn threads_share_a_gpu() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     let specs = [Spec::new(SHAPE), Spec::new(SHAPE).weights()];
     thread::scope(|scope| {
         for n in 0..4 {
@@ -104,7 +100,7 @@ fn futures_finish_under_an_executor_that_never_polls_the_device() {
 #[test]
 #[ignore = "needs an adapter"]
 fn progress_counts_to_the_end() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     // Too much for one dispatch if the mask did not empty nearly all of it: dispatches are cut as if it did not.
     let len = 16384;
     let shape = Shape { q_len: len, kv_len: len, head_dim: 256, value_dim: 4, ..SHAPE };
@@ -122,7 +118,7 @@ fn progress_counts_to_the_end() {
 #[test]
 #[ignore = "needs an adapter"]
 fn inputs_too_short_are_refused_and_the_next_call_works() {
-    let (gpu, spec) = (gpu(), Spec::new(SHAPE));
+    let (gpu, spec) = (stable_gpu(), Spec::new(SHAPE));
     let [q, k, v] = inputs(1);
     let refused = gpu.run(&spec, &Inputs::new(&q, &k[1..], &v));
     assert_eq!(refused, Err(Error::Input { name: "k", got: 70 * 12 - 1, needs: 70 * 12 }));
@@ -132,7 +128,7 @@ fn inputs_too_short_are_refused_and_the_next_call_works() {
 #[test]
 #[ignore = "needs an adapter"]
 fn buffers_are_read_in_whole_elements() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     let usage = wgpu::BufferUsages::COPY_SRC;
     let descriptor = wgpu::BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false };
     let buffer = gpu.device().create_buffer(&descriptor);
@@ -143,10 +139,7 @@ fn buffers_are_read_in_whole_elements() {
 #[test]
 #[ignore = "needs an adapter"]
 fn a_device_with_the_least_limits_and_no_feature() {
-    let adapter = pollster::block_on(Gpu::adapter(wgpu::PowerPreference::HighPerformance)).expect("an adapter");
-    let device = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()));
-    let (device, queue) = device.expect("WebGPU's limits");
-    let gpu = Gpu::from_device(device, queue);
+    let gpu = lesser_gpu(wgpu::Features::empty(), wgpu::Limits::default());
     assert_eq!(gpu.attention().caps().workgroup_bytes, 16384);
     check(&gpu, &Spec::new(SHAPE).lse(), 1);
     check(&gpu, &Spec::new(SHAPE).weights(), 2);
@@ -156,7 +149,7 @@ fn a_device_with_the_least_limits_and_no_feature() {
 #[test]
 #[ignore = "needs an adapter"]
 fn rows_of_no_sequence_are_zero_in_later_calls() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     let spec = Spec::new(Shape { batch: 1, q_heads: 1, kv_heads: 1, q_len: 8, kv_len: 8, head_dim: 4, value_dim: 4 });
     let (spec, data) = (spec.packed(1), numbers(32, 1));
     let run = |end: u32| {
@@ -172,7 +165,7 @@ fn rows_of_no_sequence_are_zero_in_later_calls() {
 #[test]
 #[ignore = "needs an adapter"]
 fn buffers_of_another_gpu_are_refused() {
-    let (one, other) = (gpu(), gpu());
+    let (one, other) = (stable_gpu(), stable_gpu());
     let plan = one.attention().plan(Spec::new(SHAPE)).expect("a legal spec");
     let made = |gpu: &Gpu| {
         let usage = wgpu::BufferUsages::STORAGE;
@@ -196,7 +189,7 @@ fn buffers_of_another_gpu_are_refused() {
 #[test]
 #[ignore = "needs an adapter"]
 fn an_algorithm_can_be_forced_on_values_of_the_host() {
-    let (gpu, spec) = (gpu(), Spec::new(SHAPE).lse());
+    let (gpu, spec) = (stable_gpu(), Spec::new(SHAPE).lse());
     let [q, k, v] = inputs(7);
     let inputs = Inputs::new(&q, &k, &v);
     for algorithm in [Algorithm::Tile, Algorithm::Row, Algorithm::Decode] {

@@ -2,15 +2,14 @@
 
 use wgpu_attention::{
     Activation, Attention, Caps, DType, DeviceKind, Embed, Gpu, Layout, Linear, Norm, Problem, kernels::Choice,
-    program::Program, wgpu,
+    program::Program,
 };
 
 use crate::support::{
     Case, Failures,
-    buffers::Buffers,
     case::Values,
     program::{self, Compiled},
-    text,
+    run_plan, text,
 };
 
 const TYPES: [DType; 3] = [DType::F32, DType::F16, DType::Bf16];
@@ -47,11 +46,7 @@ fn verdict(gpu: &Gpu, attention: &Attention, problem: &Problem, reach: f32) -> R
             data.iter_mut().for_each(|x| *x *= reach);
         }
     }
-    let buffers = Buffers::new(gpu, &case, plan.views());
-    let bound = plan.bind(&buffers.bindings()).map_err(text)?;
-    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    bound.encode(&mut encoder);
-    gpu.queue().submit([encoder.finish()]);
+    let buffers = run_plan(gpu, &plan, &case)?;
     case.compare(&buffers.outputs(gpu, &case)?).map(|()| plan.steps())
 }
 

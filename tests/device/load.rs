@@ -9,15 +9,11 @@ use std::{
 
 use wgpu_attention::{Align, Bindings, Gpu, Inputs, Mask, Shape, Spec, Tensor, reference, wgpu};
 
-use crate::support::numbers::numbers;
+use crate::support::{numbers::numbers, stable_gpu};
 
 /// How much more than what a few seconds allow.
 fn load() -> u32 {
     std::env::var("WGPU_ATTENTION_LOAD").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
-}
-
-fn gpu() -> Gpu {
-    Gpu::new().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Attention of other lengths each time. Lengths are no constants of a text, so nothing is compiled anew.
@@ -87,7 +83,7 @@ fn nothing_grows(gpu: &Gpu, what: &str, mut part: impl FnMut()) {
 #[test]
 #[ignore = "needs an adapter"]
 fn many_dispatches_leave_nothing_behind() {
-    let (gpu, mut rng) = (gpu(), fastrand::Rng::with_seed(1));
+    let (gpu, mut rng) = (stable_gpu(), fastrand::Rng::with_seed(1));
     let plan = gpu.attention().plan(drawn(&mut rng)).expect("a legal spec");
     let made = |size| {
         let usage = wgpu::BufferUsages::STORAGE;
@@ -111,7 +107,7 @@ fn many_dispatches_leave_nothing_behind() {
 #[test]
 #[ignore = "needs an adapter"]
 fn many_shapes_leave_nothing_behind() {
-    let (gpu, mut rng) = (gpu(), fastrand::Rng::with_seed(2));
+    let (gpu, mut rng) = (stable_gpu(), fastrand::Rng::with_seed(2));
     let shapes = 300 + 50 * (load() - 1);
     let pipelines = || gpu.device().get_internal_counters().hal.compute_pipelines.read();
     check(&gpu, &drawn(&mut rng), 0);
@@ -133,7 +129,7 @@ fn many_shapes_leave_nothing_behind() {
 #[test]
 #[ignore = "needs an adapter"]
 fn many_threads_on_two_devices_are_right() {
-    let gpus = [gpu(), gpu()];
+    let gpus = [stable_gpu(), stable_gpu()];
     let runs: Vec<usize> = thread::scope(|scope| {
         let worker = |n: u64| {
             let gpu = &gpus[n as usize % 2];

@@ -6,7 +6,7 @@ use wgpu_attention::{
 
 use crate::{
     features::draw,
-    support::{Case, Failures, text},
+    support::{Case, Failures, lesser_gpu, text},
 };
 
 /// Random measures of a random combination of features; `None` where it appends.
@@ -46,14 +46,8 @@ pub(crate) fn measured(spec: Spec, n: u64) -> Option<Case<Measures>> {
 
 /// A device with no optional feature that binds so little that most problems are cut.
 pub(crate) fn small() -> Gpu {
-    let required_limits = wgpu::Limits { max_storage_buffer_binding_size: 8192, ..wgpu::Limits::default() };
-    let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
-    let made = pollster::block_on(async {
-        let adapter = Gpu::adapter(wgpu::PowerPreference::HighPerformance).await.map_err(text)?;
-        adapter.request_device(&descriptor).await.map_err(|error| error.to_string())
-    });
-    let (device, queue) = made.unwrap_or_else(|error| panic!("{error}"));
-    Gpu::from_device(device, queue)
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: 8192, ..wgpu::Limits::default() };
+    lesser_gpu(wgpu::Features::empty(), limits)
 }
 
 fn verdict(gpu: &Gpu, case: &Case<Measures>) -> Result<(), String> {

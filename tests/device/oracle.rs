@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Case, Failures, buffers::Buffers, text};
+use crate::support::{Case, Failures, run_plan, text};
 use wgpu_attention::{
     Algorithm, Align, Attention, Caps, DType, Gpu, Layout, Mask, Order, Outputs, ScoreStage, Shape, Spec, Tensor,
     reference,
@@ -108,11 +108,7 @@ pub(crate) fn run(
 ) -> Result<Outputs<f32>, String> {
     let plan = attention.plan_with(algorithm, &case.spec).map_err(text)?;
     assert_eq!(plan.algorithm(), Some(algorithm));
-    let buffers = Buffers::new(gpu, case, plan.views());
-    let bound = plan.bind(&buffers.bindings()).map_err(text)?;
-    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    bound.encode(&mut encoder);
-    gpu.queue().submit([encoder.finish()]);
+    let buffers = run_plan(gpu, &plan, case)?;
     let outputs = buffers.outputs(gpu, case)?;
     for name in plan.kernels() {
         *ran.entry(name).or_default() += 1;

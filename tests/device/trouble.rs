@@ -12,13 +12,9 @@ use std::{
 
 use wgpu_attention::{Attention, Bindings, Error, Gpu, Inputs, Measures, Shape, Spec, wgpu};
 
-use crate::support::numbers::numbers;
+use crate::support::{lesser_gpu, numbers::numbers, stable_gpu};
 
 const SHAPE: Shape = Shape { batch: 1, q_heads: 2, kv_heads: 1, q_len: 40, kv_len: 70, head_dim: 12, value_dim: 20 };
-
-fn gpu() -> Gpu {
-    Gpu::new().unwrap_or_else(|error| panic!("{error}"))
-}
 
 /// Inputs of a problem of one batch item and one key head.
 fn values(shape: &Shape) -> [Vec<f32>; 3] {
@@ -69,7 +65,7 @@ fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
 #[test]
 #[ignore = "needs an adapter"]
 fn a_lost_device_is_told_by_every_call_at_once() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     CALLS.iter().for_each(|(name, call)| call(&gpu).unwrap_or_else(|error| panic!("{name}: {error}")));
     assert!(!gpu.is_lost());
     gpu.device().destroy();
@@ -81,7 +77,7 @@ fn a_lost_device_is_told_by_every_call_at_once() {
             assert!(took < Duration::from_secs(1), "{name}: {took:?}");
         }
     }
-    let anew = self::gpu();
+    let anew = stable_gpu();
     CALLS.iter().for_each(|(name, call)| call(&anew).unwrap_or_else(|error| panic!("{name}: {error}")));
 }
 
@@ -91,7 +87,7 @@ fn a_lost_device_is_told_by_every_call_at_once() {
 fn a_device_lost_while_threads_run_is_an_error_in_each() {
     let mut slowest = Duration::ZERO;
     for round in 0..12 {
-        let gpu = gpu();
+        let gpu = stable_gpu();
         thread::scope(|scope| {
             let until_lost = |n: usize| {
                 let gpu = &gpu;
@@ -120,7 +116,7 @@ fn a_device_lost_while_threads_run_is_an_error_in_each() {
 fn a_wait_ends_when_the_caller_says() {
     let shape = Shape { q_len: 2048, kv_len: 2048, head_dim: 128, ..SHAPE };
     let ([q, k, v], spec) = (values(&shape), Spec::new(shape));
-    let gpu = gpu();
+    let gpu = stable_gpu();
     let inputs = Inputs::new(&q, &k, &v);
     gpu.run(&spec, &inputs).expect("ten minutes are enough");
     let gpu = gpu.with_timeout(Duration::from_micros(1));
@@ -136,7 +132,7 @@ fn a_wait_ends_when_the_caller_says() {
 #[test]
 #[ignore = "needs an adapter"]
 fn buffers_that_cannot_be_used_are_refused() {
-    let gpu = gpu();
+    let gpu = stable_gpu();
     let plan = gpu.attention().plan(Spec::new(SHAPE)).expect("a legal spec");
     let made = |()| buffer(&gpu, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
     let [q, k, v, out] = [(); 4].map(made);
@@ -163,16 +159,14 @@ fn count(counter: &AtomicUsize) {
 #[test]
 #[ignore = "needs an adapter"]
 fn a_callers_device_keeps_its_handlers() {
-    let adapter = pollster::block_on(Gpu::adapter(wgpu::PowerPreference::HighPerformance)).expect("an adapter");
-    let device = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()));
-    let (device, queue) = device.expect("WebGPU's limits");
+    let gpu = lesser_gpu(wgpu::Features::empty(), wgpu::Limits::default());
+    let device = gpu.device().clone();
     let (errors, losses) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let heard = || (errors.load(Ordering::Relaxed), losses.load(Ordering::Relaxed));
     let counter = errors.clone();
     device.on_uncaptured_error(Arc::new(move |_| count(&counter)));
     let counter = losses.clone();
     device.set_device_lost_callback(move |_, _| count(&counter));
-    let gpu = Gpu::from_device(device.clone(), queue);
     let attention = Attention::new(&device);
     run(&gpu).expect("it runs");
     let destroyed = buffer(&gpu, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);

@@ -10,8 +10,9 @@ pub(crate) mod numbers;
 pub(crate) mod program;
 pub(crate) mod stored;
 
-use wgpu_attention::{Error, Gpu, Outputs, Problem, Tensor, View, reference, wgpu};
+use wgpu_attention::{Error, Gpu, Outputs, Plan, Problem, Tensor, View, reference, wgpu};
 
+use crate::support::buffers::Buffers;
 pub(crate) use crate::support::case::Case;
 
 /// The device of the environment's choice, with all that kernels can use.
@@ -21,6 +22,46 @@ pub(crate) use crate::support::case::Case;
 /// Without an adapter: a test that asked for one has failed.
 pub(crate) fn gpu() -> Gpu {
     Gpu::experimental().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same without what wgpu calls experimental, as callers have it.
+///
+/// # Panics
+///
+/// Without an adapter.
+pub(crate) fn stable_gpu() -> Gpu {
+    Gpu::new().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A device of the same adapter with these features, of those that it has, and these limits; of workgroup memory no more than it has.
+///
+/// # Panics
+///
+/// Without an adapter, or if it refuses.
+pub(crate) fn lesser_gpu(features: wgpu::Features, mut limits: wgpu::Limits) -> Gpu {
+    let made = pollster::block_on(async {
+        let adapter = Gpu::adapter(wgpu::PowerPreference::HighPerformance).await.map_err(text)?;
+        let most = adapter.limits().max_compute_workgroup_storage_size;
+        limits.max_compute_workgroup_storage_size = limits.max_compute_workgroup_storage_size.min(most);
+        let (required_features, required_limits) = (adapter.features() & features, limits);
+        let descriptor = wgpu::DeviceDescriptor { required_features, required_limits, ..Default::default() };
+        adapter.request_device(&descriptor).await.map_err(|error| error.to_string())
+    });
+    let (device, queue) = made.unwrap_or_else(|error| panic!("{error}"));
+    Gpu::from_device(device, queue)
+}
+
+/// Runs a plan of a case between canaries.
+pub(crate) fn run_plan<P>(gpu: &Gpu, plan: &Plan, case: &Case<P>) -> Result<Buffers, String>
+where
+    P: Clone + Into<Problem>,
+{
+    let buffers = Buffers::new(gpu, case, plan.views());
+    let bound = plan.bind(&buffers.bindings()).map_err(text)?;
+    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    bound.encode(&mut encoder);
+    gpu.queue().submit([encoder.finish()]);
+    Ok(buffers)
 }
 
 impl<P: Clone + Into<Problem>> Case<P> {
