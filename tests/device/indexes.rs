@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use wgpu_attention::{
-    Algorithm, Caps, Divergence, Embed, Error, Gpu, Problem, Shape, Slopes, Spec, Tensor,
+    Algorithm, Align, Caps, Divergence, Embed, Error, Gpu, Problem, Shape, Slopes, Spec, Tensor,
     kernels::{Choice, Kernel},
     program::Program,
     wgpu,
@@ -247,7 +247,7 @@ fn an_index_past_the_end_is_seen() {
         (spec.clone().append(3).into(), ["clamp(min(len, params.kv_len), params.key0, params.key_end)", "len"]),
         (spec.clone().append(3).into(), ["to < params.key0 || to >= params.key_end", "to < params.key0"]),
         (
-            spec.alibi(Slopes::Head).into(),
+            spec.align(Align::Start).alibi(Slopes::Head).into(),
             ["return select(tile.at.head, query.head, query.exists);", "return query.head;"],
         ),
         (Embed::new(21, 40, 7).into(), ["id < params.key_end", "true"]),
